@@ -1,0 +1,2 @@
+//! Cells: values, encoding, hashes.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! The Convex virtual machine.
+#![forbid(unsafe_code)]

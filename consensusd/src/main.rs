@@ -1,0 +1,4 @@
+//! The `consensusd` process.
+#![forbid(unsafe_code)]
+
+fn main() {}

@@ -1,0 +1,4 @@
+//! The `convexctl` process.
+#![forbid(unsafe_code)]
+
+fn main() {}

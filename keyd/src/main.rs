@@ -1,0 +1,4 @@
+//! The `keyd` process.
+#![forbid(unsafe_code)]
+
+fn main() {}

@@ -1,0 +1,4 @@
+//! The `netd` process.
+#![forbid(unsafe_code)]
+
+fn main() {}

@@ -1,0 +1,4 @@
+//! The `stored` process.
+#![forbid(unsafe_code)]
+
+fn main() {}

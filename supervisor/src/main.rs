@@ -1,0 +1,4 @@
+//! The `supervisor` process.
+#![forbid(unsafe_code)]
+
+fn main() {}

@@ -1,0 +1,4 @@
+//! Conformance runner.
+#![forbid(unsafe_code)]
+
+fn main() {}
