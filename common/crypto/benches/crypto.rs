@@ -1,0 +1,2 @@
+//! Speed of hashing and of signature checks, beside the plain libraries.
+fn main() {}
