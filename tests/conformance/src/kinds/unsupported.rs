@@ -1,0 +1,75 @@
+//! Kinds that are recognised and counted, for which this build has no runner.
+
+use super::{Kind, Runner, has};
+use crate::case::Fields;
+use crate::files::VectorFile;
+
+/// A kind known by its fields only.
+pub(super) struct Unsupported {
+    name: &'static str,
+    recognises: fn(&Fields) -> bool,
+}
+
+impl Kind for Unsupported {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn recognises(&self, fields: &Fields) -> bool {
+        (self.recognises)(fields)
+    }
+
+    fn open(&self, _file: &VectorFile) -> Result<Runner, String> {
+        Ok(Runner::Unsupported)
+    }
+}
+
+/// Encodings, hashes and sizes of cells.
+pub(super) static ENCODING: Unsupported = Unsupported {
+    name: "encoding",
+    recognises: |fields| has(fields, &["enc", "hash", "embedded"]),
+};
+
+/// Messages that are rejected or oddly accepted.
+pub(super) static DECODE_REJECT: Unsupported = Unsupported {
+    name: "decode-reject",
+    recognises: |fields| has(fields, &["reject"]),
+};
+
+/// Listing of an Etch file.
+pub(super) static ETCH: Unsupported = Unsupported {
+    name: "etch",
+    recognises: |fields| has(fields, &["kind", "offset"]),
+};
+
+/// Evaluations.
+pub(super) static CVM_EVAL: Unsupported = Unsupported {
+    name: "cvm-eval",
+    recognises: |fields| has(fields, &["src", "as"]),
+};
+
+/// Blocks applied to a state.
+pub(super) static TRANSACTIONS: Unsupported = Unsupported {
+    name: "transactions",
+    recognises: |fields| has(fields, &["block", "pre", "post"]),
+};
+
+/// Merges of beliefs and elections of blocks.
+pub(super) static CONSENSUS_MERGE: Unsupported = Unsupported {
+    name: "consensus-merge",
+    recognises: |fields| has(fields, &["type"]) && !has(fields, &["session"]),
+};
+
+/// Messages between a client or peer and a peer.
+pub(super) static WIRE: Unsupported = Unsupported {
+    name: "wire",
+    recognises: |fields| has(fields, &["session", "dir"]),
+};
+
+/// Requests and responses of the HTTP interface.
+pub(super) static REST: Unsupported = Unsupported {
+    name: "rest",
+    recognises: |fields| {
+        has(fields, &["method", "path"]) || has(fields, &["peer_seed", "genesis_state"])
+    },
+};
