@@ -279,9 +279,13 @@ final class Commands {
         }
         reply.put("r", outcome(done));
         if (op != null) {
-            Context executed = fork(program).run(op);
-            reply.put("op_juice", executed.getJuiceUsed());
-            reply.put("ro", outcome(executed));
+            try {
+                Context executed = fork(program).run(op);
+                reply.put("op_juice", executed.getJuiceUsed());
+                reply.put("ro", outcome(executed));
+            } catch (RuntimeException | StackOverflowError fault) {
+                reply.put("op_throws", fault.getClass().getSimpleName());
+            }
         }
         if (advance) current = done.getState();
         return reply;
