@@ -35,6 +35,10 @@ const ROUND_CONSTANTS: [u64; 24] = [
 ];
 
 /// `N` independent 64-bit values in one word, and the operations that Keccak and its sponge use on them.
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    allow(dead_code, reason = "only lanes side by side need all")
+)]
 pub(crate) trait Lanes<const N: usize>: Copy {
     /// `N` values of 64 bits.
     type Word: Copy;

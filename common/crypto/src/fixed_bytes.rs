@@ -1,9 +1,9 @@
-//! Account keys: the 32 bytes that name an Ed25519 signer everywhere in the protocol.
+//! Keys and signatures as they travel: bytes of a fixed number, hex as text, nothing said about validity.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// An Ed25519 public key as it travels: 32 bytes, nothing said about whether they decode to a usable point.
+/// An Ed25519 public key, the name of a signer everywhere in the protocol. It may or may not decode to a usable point.
 ///
 /// Ordered as unsigned bytes. Printed as 64 lower-case hex digits; parsed from 64 hex digits with or without `0x`.
 ///
@@ -16,7 +16,7 @@ use std::str::FromStr;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AccountKey([u8; 32]);
 
-/// An Ed25519 signature as it travels: R (32 bytes), then S (32 bytes). Nothing is said about validity.
+/// An Ed25519 signature: R (32 bytes), then S (32 bytes).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Signature([u8; 64]);
 
