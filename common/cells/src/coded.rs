@@ -12,6 +12,7 @@ pub struct Coded(Arc<Inner>);
 struct Inner {
     cache: Cache,
     tag: u8,
+    op: Option<Op>,
     code: Ref,
     value: Ref,
 }
@@ -63,18 +64,15 @@ impl Coded {
     /// A coded value with a tag of `c0`..=`cf`; other bits of `tag` are dropped.
     #[must_use]
     pub fn new(tag: u8, code: Cell, value: Cell) -> Self {
-        Self::from_parts(
-            tag::CODED | tag & 0x0f,
-            Ref::new(code),
-            Ref::new(value),
-            Cache::new(),
-        )
+        let (tag, code) = (tag::CODED | tag & 0x0f, Ref::new(code));
+        Self::from_parts(tag, op_of(tag, &code), code, Ref::new(value), Cache::new())
     }
 
-    pub(crate) fn from_parts(tag: u8, code: Ref, value: Ref, cache: Cache) -> Self {
+    pub(crate) fn from_parts(tag: u8, op: Option<Op>, code: Ref, value: Ref, cache: Cache) -> Self {
         Self(Arc::new(Inner {
             cache,
             tag,
+            op,
             code,
             value,
         }))
@@ -101,7 +99,7 @@ impl Coded {
     /// Which op this is; `None` for a generic coded value. Decided by the tag and, for `c0`, the code inline.
     #[must_use]
     pub fn op(&self) -> Option<Op> {
-        op_of(self.0.tag, &self.0.code)
+        self.0.op
     }
 
     /// Both parts, read: what the reference does with a generic coded value when it decodes one.

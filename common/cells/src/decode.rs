@@ -326,9 +326,6 @@ impl<'a, 'b> Reader<'a, 'b> {
 
     fn tree(&mut self) -> Result<(u8, u16, SmallVec<[Ref; 4]>), DecodeError> {
         let shift = self.byte()?;
-        if shift >= 0x80 {
-            return bad("bad shift in a map or set");
-        }
         let mask = u16::from_be_bytes(self.array()?);
         Ok((shift, mask, self.children(mask.count_ones() as usize)?))
     }
@@ -337,6 +334,9 @@ impl<'a, 'b> Reader<'a, 'b> {
         let count = self.count()?;
         if count > LEAF_MAX as u64 {
             let (shift, mask, children) = self.tree()?;
+            if shift >= 0x80 {
+                return bad("bad shift in a map");
+            }
             return Ok(Map(Trie::decoded_tree(
                 count,
                 shift,
@@ -473,15 +473,16 @@ impl<'a, 'b> Reader<'a, 'b> {
     fn coded(&mut self, start: usize, tag: u8) -> Result<Cell, DecodeError> {
         let code = self.child()?;
         let value = self.child()?;
-        if !self.generic && op_of(tag, &code).is_none() {
+        let op = if self.generic {
+            None
+        } else {
+            op_of(tag, &code)
+        };
+        if !self.generic && op.is_none() {
             Coded::load_parts(&code, &value)?;
         }
-        Ok(Cell::Coded(Coded::from_parts(
-            tag,
-            code,
-            value,
-            self.cache(start),
-        )))
+        let cache = self.cache(start);
+        Ok(Cell::Coded(Coded::from_parts(tag, op, code, value, cache)))
     }
 
     fn record(&mut self, start: usize, tag: u8) -> Result<Cell, DecodeError> {

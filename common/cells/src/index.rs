@@ -794,6 +794,24 @@ mod tests {
     }
 
     #[test]
+    fn the_value_filter_does_not_revisit_lower_digits_after_a_promotion() {
+        // Removing 0200 promotes the node of 0203; its child under digit 0 comes too late to be tested.
+        let index = of(&[(&[2, 0], 0), (&[2, 3], 0), (&[2, 3, 0], 0)]);
+        let none = index
+            .filter_values::<CellError>(&mut |_| Ok(false))
+            .unwrap();
+        assert_eq!(hex(&none), "84013103020300 10".replace(' ', ""));
+        // Without the promotion everything goes.
+        let index = of(&[(&[2, 3], 0), (&[2, 3, 0], 0)]);
+        assert!(
+            index
+                .filter_values::<CellError>(&mut |_| Ok(false))
+                .unwrap()
+                .is_empty()
+        );
+    }
+
+    #[test]
     fn numbers_and_collections_are_no_keys() {
         assert!(
             Index::empty()

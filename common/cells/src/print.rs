@@ -133,11 +133,7 @@ impl Printer {
                         Work::Text(" "),
                     ]);
                 }
-                None => self.push([
-                    Work::Text("] "),
-                    Work::Cells(spaced(ops), "", true),
-                    Work::Text(")"),
-                ]),
+                None => self.operands("] ", ops),
             },
             Work::Functions(mut functions, first) => {
                 if let Some(function) = functions.next() {
@@ -268,6 +264,15 @@ impl Printer {
         ]);
     }
 
+    /// Operands, each after a space.
+    fn operands(&mut self, open: &'static str, ops: Cells) {
+        self.push([
+            Work::Text(open),
+            Work::Cells(spaced(ops), "", true),
+            Work::Text(")"),
+        ]);
+    }
+
     fn entries(&mut self, open: &'static str, entries: Entries) {
         self.push([
             Work::Text(open),
@@ -316,8 +321,8 @@ impl Printer {
         let (code, value) = (coded.code().clone(), coded.value().clone());
         match op {
             Op::Constant | Op::Lambda => self.work.push(Work::Ref(value)),
-            Op::Try => self.sequence("(try ", ops(&value)?, ")"),
-            Op::Query => self.sequence("(query ", ops(&value)?, ")"),
+            Op::Try => self.operands("(try", ops(&value)?),
+            Op::Query => self.operands("(query", ops(&value)?),
             Op::Set(n) => {
                 self.format(format_args!("(set! %{n} "));
                 self.push([Work::Ref(value), Work::Text(")")]);
@@ -352,10 +357,8 @@ impl Printer {
     fn record(&mut self, record: &Record, kind: RecordKind) -> Result<(), CellError> {
         let fields = || Box::new(record.fields().iter());
         match kind {
-            RecordKind::Do if record.fields().is_empty() => self.text("(do)"),
-            RecordKind::Cond if record.fields().is_empty() => self.text("(cond)"),
-            RecordKind::Do => self.sequence("(do ", fields(), ")"),
-            RecordKind::Cond => self.sequence("(cond ", fields(), ")"),
+            RecordKind::Do => self.operands("(do", fields()),
+            RecordKind::Cond => self.operands("(cond", fields()),
             RecordKind::Apply => self.sequence("(", fields(), ")"),
             RecordKind::Fn => {
                 self.push([
@@ -409,7 +412,7 @@ fn ops(r: &Ref) -> Result<Cells, CellError> {
     }
 }
 
-/// Body ops of a `let`, each after a space of its own: `Work::Cells` prints values only, so the space is a symbol.
+/// Ops, each after a space of its own: `Work::Cells` prints values only, so the space is a symbol.
 fn spaced(ops: Cells) -> Cells {
     let space = crate::Symbol::literal(" ");
     Box::new(ops.flat_map(move |op| [Ok(Cell::Symbol(space.clone())), op]))

@@ -237,7 +237,10 @@ fn record(r: &Record) -> Result<(), Invalid> {
         Some(RecordKind::Do | RecordKind::Apply | RecordKind::Cond) => all_ops(r.fields()),
         Some(RecordKind::Transfer) => {
             require(amount(long(r, 3)?), "amount out of range")?;
-            require(!field(r, 2)?.is_nil(), "transfer without a target")
+            require(
+                matches!(field(r, 2)?, Cell::Address(_)),
+                "transfer without a target",
+            )
         }
         Some(RecordKind::Call) => {
             require(amount(long(r, 3)?), "offer out of range")?;
