@@ -2,12 +2,18 @@
 //!
 //! A new kind is a file below `kinds/` with one type that implements [`Kind`], and one line in [`KINDS`].
 
+mod class;
+mod decode_reject;
 mod ed25519;
+mod encoding;
+mod messages;
 mod unsupported;
+
+use cells::{Cell, DecodeError};
 
 use crate::case::{Case, Fields};
 use crate::files::VectorFile;
-use crate::outcome::{Mismatch, Outcome};
+use crate::outcome::{Checks, Mismatch, Outcome};
 
 /// Name under which lines are counted that no kind recognises.
 pub(crate) const UNKNOWN: &str = "unknown";
@@ -69,8 +75,8 @@ pub(crate) fn guarded(case: &Case, run: impl FnOnce() -> Result<Outcome, Mismatc
 /// All kinds.
 pub(crate) static KINDS: &[&dyn Kind] = &[
     &ed25519::Ed25519,
-    &unsupported::ENCODING,
-    &unsupported::DECODE_REJECT,
+    &encoding::Encoding,
+    &decode_reject::DecodeReject,
     &unsupported::ETCH,
     &unsupported::CVM_EVAL,
     &unsupported::TRANSACTIONS,
@@ -92,6 +98,44 @@ pub(crate) fn recognise(fields: &Fields) -> Option<usize> {
 /// Whether a line has all of these fields.
 fn has(fields: &Fields, names: &[&str]) -> bool {
     names.iter().all(|name| fields.contains_key(*name))
+}
+
+/// What the reference calls a decoder's error.
+fn exception(error: &DecodeError) -> &'static str {
+    match error {
+        DecodeError::BadFormat(_) => "BadFormatException",
+        DecodeError::Partial(_) => "PartialMessageException",
+        DecodeError::Missing(_) => "MissingDataException",
+        DecodeError::Store(_) => "a failure of the store",
+    }
+}
+
+/// Compares the printed form with `text`, or `text_hex` where it is not UTF-8; with neither, it has to be longer than `max`
+/// bytes, up to which the file has it.
+fn check_text(case: &Case, cell: &Cell, max: usize, checks: &mut Checks) -> Result<(), Mismatch> {
+    let text = printed(cell, max)?;
+    if case.get("text_hex").is_some() {
+        checks.bytes(
+            "text_hex",
+            &case.bytes("text_hex")?,
+            &text.unwrap_or_default(),
+        );
+    } else {
+        let longer = format!("longer than {max} bytes");
+        let expected = case.optional_text("text")?.unwrap_or(&longer);
+        let got = text.map_or_else(
+            || longer.clone(),
+            |text| String::from_utf8_lossy(&text).into_owned(),
+        );
+        checks.equal("text", expected, &got);
+    }
+    Ok(())
+}
+
+/// The printed form; `None` if it is longer than `max` bytes.
+fn printed(cell: &Cell, max: usize) -> Result<Option<Vec<u8>>, Mismatch> {
+    cells::print::print(cell, max)
+        .map_err(|error| Mismatch::new("text", "a printed form", error.to_string()))
 }
 
 #[cfg(test)]

@@ -24,18 +24,6 @@ impl Kind for Unsupported {
     }
 }
 
-/// Encodings, hashes and sizes of cells.
-pub(super) static ENCODING: Unsupported = Unsupported {
-    name: "encoding",
-    recognises: |fields| has(fields, &["enc", "hash", "embedded"]),
-};
-
-/// Messages that are rejected or oddly accepted.
-pub(super) static DECODE_REJECT: Unsupported = Unsupported {
-    name: "decode-reject",
-    recognises: |fields| has(fields, &["reject"]),
-};
-
 /// Listing of an Etch file.
 pub(super) static ETCH: Unsupported = Unsupported {
     name: "etch",
