@@ -1,0 +1,134 @@
+//! The open batch: what was put but not committed, laid over the store file.
+
+use std::collections::HashMap;
+
+use crate::format::{Flags, Key, RECORD_HEAD};
+use crate::insert::Space;
+use crate::layer::{FileLayer, read_exact};
+use crate::log::Patch;
+use crate::source::{Fault, Source, in_range};
+
+/// Changes of the open batch.
+#[derive(Debug, Default)]
+pub(crate) struct Staged {
+    /// What goes after the committed length.
+    pub(crate) appended: Vec<u8>,
+    /// What changes below it, by position. Ranges never overlap: slots, flags and memory sizes have fixed places.
+    pub(crate) patches: HashMap<u64, Patch>,
+    pub(crate) root: Option<Key>,
+}
+
+impl Staged {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.appended.is_empty() && self.patches.is_empty() && self.root.is_none()
+    }
+
+    /// Bytes that a commit would write to the log.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.appended.len() as u64 + self.patches.len() as u64 * 17
+    }
+
+    /// The changes below the committed length in order of position.
+    pub(crate) fn sorted_patches(&self) -> Vec<Patch> {
+        let mut list: Vec<Patch> = self.patches.values().copied().collect();
+        list.sort_unstable_by_key(|p| p.at);
+        list
+    }
+}
+
+/// The store as it will be when the open batch is committed.
+pub(crate) struct View<'a, F: FileLayer, B> {
+    pub(crate) main: &'a F,
+    /// Committed length: what lies below is in the file, what lies above in the batch.
+    pub(crate) length: u64,
+    pub(crate) staged: B,
+}
+
+impl<F: FileLayer, B: std::ops::Deref<Target = Staged>> View<'_, F, B> {
+    fn overlay(&self, at: u64, buf: &mut [u8]) {
+        if let Some(p) = self.staged.patches.get(&at) {
+            buf[..usize::from(p.len)].copy_from_slice(p.bytes());
+        }
+    }
+}
+
+impl<F: FileLayer, B: std::ops::Deref<Target = Staged>> Source for View<'_, F, B> {
+    fn length(&self) -> u64 {
+        self.length + self.staged.appended.len() as u64
+    }
+
+    fn read(&self, at: u64, buf: &mut [u8]) -> Result<(), Fault> {
+        if at >= self.length {
+            if !in_range(at, buf.len(), self.length()) {
+                return Err(Fault::corrupt(at, "pointer beyond the end of the data"));
+            }
+            let at = (at - self.length) as usize;
+            buf.copy_from_slice(&self.staged.appended[at..at + buf.len()]);
+            return Ok(());
+        }
+        if !in_range(at, buf.len(), self.length) {
+            return Err(Fault::corrupt(at, "range crosses the end of the data"));
+        }
+        read_exact(self.main, at, buf).map_err(Fault::Io)
+    }
+
+    fn slot(&self, at: u64) -> Result<u64, Fault> {
+        let mut b = [0; 8];
+        if at < self.length
+            && let Some(p) = self.staged.patches.get(&at)
+        {
+            b = p.bytes;
+        } else {
+            self.read(at, &mut b)?;
+        }
+        Ok(u64::from_be_bytes(b))
+    }
+
+    fn head(&self, at: u64) -> Result<[u8; RECORD_HEAD as usize], Fault> {
+        let mut b = [0; RECORD_HEAD as usize];
+        self.read(at, &mut b)?;
+        if at < self.length {
+            self.overlay(at + 32, &mut b[32..33]);
+            self.overlay(at + 33, &mut b[33..41]);
+        }
+        Ok(b)
+    }
+}
+
+impl<F: FileLayer> View<'_, F, &mut Staged> {
+    fn change(&mut self, at: u64, bytes: &[u8]) {
+        if at >= self.length {
+            let at = (at - self.length) as usize;
+            self.staged.appended[at..at + bytes.len()].copy_from_slice(bytes);
+        } else {
+            let mut patch = Patch {
+                at,
+                len: bytes.len() as u8,
+                bytes: [0; 8],
+            };
+            patch.bytes[..bytes.len()].copy_from_slice(bytes);
+            self.staged.patches.insert(at, patch);
+        }
+    }
+}
+
+impl<F: FileLayer> Space for View<'_, F, &mut Staged> {
+    fn append(&mut self, parts: &[&[u8]]) -> u64 {
+        let at = self.length();
+        for part in parts {
+            self.staged.appended.extend_from_slice(part);
+        }
+        at
+    }
+
+    fn set_slot(&mut self, at: u64, raw: u64) {
+        self.change(at, &raw.to_be_bytes());
+    }
+
+    fn set_marks(&mut self, at: u64, flags: Flags, memory_size: Option<u64>) {
+        self.change(at + 32, &[flags.0]);
+        if let Some(size) = memory_size {
+            self.change(at + 33, &size.to_be_bytes());
+        }
+    }
+}
