@@ -6,6 +6,7 @@ mod class;
 mod decode_reject;
 mod ed25519;
 mod encoding;
+mod etch;
 mod messages;
 mod unsupported;
 
@@ -77,7 +78,7 @@ pub(crate) static KINDS: &[&dyn Kind] = &[
     &ed25519::Ed25519,
     &encoding::Encoding,
     &decode_reject::DecodeReject,
-    &unsupported::ETCH,
+    &etch::Etch,
     &unsupported::CVM_EVAL,
     &unsupported::TRANSACTIONS,
     &unsupported::CONSENSUS_MERGE,

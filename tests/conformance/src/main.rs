@@ -3,7 +3,6 @@
 //! Reads JSON lines in the formats that `vectors/README.md` describes, tells what kind of case each line is by its fields, runs
 //! those it knows, and counts passed, failed and skipped for each kind.
 #![forbid(unsafe_code)]
-#![expect(dead_code, reason = "no sequential kind has a runner yet")]
 
 mod case;
 mod files;

@@ -24,12 +24,6 @@ impl Kind for Unsupported {
     }
 }
 
-/// Listing of an Etch file.
-pub(super) static ETCH: Unsupported = Unsupported {
-    name: "etch",
-    recognises: |fields| has(fields, &["kind", "offset"]),
-};
-
 /// Evaluations.
 pub(super) static CVM_EVAL: Unsupported = Unsupported {
     name: "cvm-eval",
