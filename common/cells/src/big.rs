@@ -7,12 +7,15 @@ use num_bigint::BigInt as Number;
 use crate::{Cell, Hash, tag, vlq};
 
 /// An integer outside the range of [`Cell::Long`], of at most 4,096 bytes.
+///
+/// The exception is [`BigInt::unreduced`]: a product that fits in 64 bits and is not known to. It is equal to
+/// that [`Cell::Long`] and encoded like it; only operations that ask for the small form tell them apart.
 #[derive(Clone)]
 pub struct BigInt(Arc<Inner>);
 
 struct Inner {
     number: Number,
-    /// Minimal two's complement, 9..=4096 bytes.
+    /// Minimal two's complement; 9..=4096 bytes but for unreduced numbers.
     bytes: Box<[u8]>,
     hash: OnceLock<Hash>,
 }
@@ -40,6 +43,36 @@ impl BigInt {
         })))
     }
 
+    /// `number` in the large form whatever its size; `None` beyond 4,096 bytes.
+    ///
+    /// Some operations of the reference leave a small result in this form, where `long` casts, division and
+    /// look-ups can see it (`spec/03 §2`).
+    #[must_use]
+    pub fn unreduced(number: Number) -> Option<Self> {
+        // Two's complement needs at most one byte more than the magnitude.
+        if number.bits() > 8 * Self::MAX_BYTES as u64 {
+            return None;
+        }
+        let bytes = number.to_signed_bytes_be();
+        (bytes.len() <= Self::MAX_BYTES).then(|| {
+            Self(Arc::new(Inner {
+                number,
+                bytes: bytes.into(),
+                hash: OnceLock::new(),
+            }))
+        })
+    }
+
+    /// The number as the [`Cell::Long`] that it is equal to; `None` unless it is unreduced.
+    #[must_use]
+    pub fn to_long(&self) -> Option<i64> {
+        if self.0.bytes.len() > 8 {
+            None
+        } else {
+            i64::try_from(&self.0.number).ok()
+        }
+    }
+
     /// The value as a number.
     #[must_use]
     pub fn number(&self) -> &Number {
@@ -53,10 +86,16 @@ impl BigInt {
     }
 
     pub(crate) fn encoded_len(&self) -> usize {
+        if let Some(n) = self.to_long() {
+            return Cell::Long(n).encoded_len();
+        }
         1 + vlq::len(self.0.bytes.len() as u64) + self.0.bytes.len()
     }
 
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        if let Some(n) = self.to_long() {
+            return Cell::Long(n).write_leaf(out);
+        }
         out.push(tag::BIG_INTEGER);
         vlq::write(out, self.0.bytes.len() as u64);
         out.extend_from_slice(&self.0.bytes);
@@ -88,18 +127,7 @@ impl Cell {
         if let Ok(n) = i64::try_from(&number) {
             return Some(Self::Long(n));
         }
-        // Two's complement needs at most one byte more than the magnitude.
-        if number.bits() > 8 * BigInt::MAX_BYTES as u64 {
-            return None;
-        }
-        let bytes = number.to_signed_bytes_be();
-        (bytes.len() <= BigInt::MAX_BYTES).then(|| {
-            Self::BigInt(BigInt(Arc::new(Inner {
-                number,
-                bytes: bytes.into(),
-                hash: OnceLock::new(),
-            })))
-        })
+        BigInt::unreduced(number).map(Self::BigInt)
     }
 }
 
@@ -124,5 +152,21 @@ mod tests {
         assert!(Cell::integer(limit.clone()).is_none());
         assert!(Cell::integer(-limit.clone()).is_some());
         assert!(Cell::integer(-limit - 1).is_none());
+    }
+
+    #[test]
+    fn an_unreduced_number_is_equal_to_the_small_one_in_every_respect_but_its_form() {
+        for n in [0, 1, -1, i64::MIN, i64::MAX] {
+            let small = Cell::Long(n);
+            let large = Cell::BigInt(BigInt::unreduced(Number::from(n)).unwrap());
+            assert_eq!(small, large);
+            assert_eq!(large, small);
+            assert_eq!(small.encode(), large.encode());
+            assert_eq!(small.encoded_len(), large.encoded_len());
+            assert_eq!(small.hash(), large.hash());
+            assert_ne!(large, Cell::Long(n.wrapping_add(1)));
+        }
+        let big = Cell::integer(Number::from(i64::MAX) + 1).unwrap();
+        assert_ne!(big, Cell::Long(i64::MIN));
     }
 }

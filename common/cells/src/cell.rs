@@ -305,7 +305,12 @@ impl Cell {
 impl PartialEq for Cell {
     fn eq(&self, other: &Self) -> bool {
         if std::mem::discriminant(self) != std::mem::discriminant(other) {
-            return false;
+            return match (self, other) {
+                // An unreduced integer is the small one (see `BigInt`).
+                (Self::Long(small), Self::BigInt(large))
+                | (Self::BigInt(large), Self::Long(small)) => large.to_long() == Some(*small),
+                _ => false,
+            };
         }
         if self.is_identical(other) {
             return true;

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use crate::coded::op_of;
 use crate::map::MapEntry;
 use crate::node::{Cache, Meta};
-use crate::refs::Source;
+use crate::refs::{Slot, Source};
 use crate::set::SetEntry;
 use crate::trie::{LEAF_MAX, Trie};
 use crate::{
@@ -81,6 +81,51 @@ const fn bad<T>(why: &'static str) -> Result<T, DecodeError> {
 }
 
 const CUT: DecodeError = DecodeError::BadFormat("input ends inside a cell");
+
+/// The keys of a leaf and where their encodings are. Their hashes are computed together.
+#[derive(Default)]
+struct Keys {
+    refs: SmallVec<[Ref; LEAF_MAX]>,
+    spans: SmallVec<[(usize, usize); LEAF_MAX]>,
+}
+
+impl Keys {
+    fn hashes(&self, bytes: &[u8]) -> SmallVec<[Hash; LEAF_MAX]> {
+        let mut hashes: SmallVec<[Hash; LEAF_MAX]> = SmallVec::new();
+        let mut unknown: SmallVec<[usize; LEAF_MAX]> = SmallVec::new();
+        for (i, key) in self.refs.iter().enumerate() {
+            let known = known_hash(key);
+            if known.is_none() {
+                unknown.push(i);
+            }
+            hashes.push(known.unwrap_or_default());
+        }
+        let encoding = |i: usize| &bytes[self.spans[i].0..self.spans[i].1];
+        let encodings: SmallVec<[&[u8]; LEAF_MAX]> = unknown.iter().map(|&i| encoding(i)).collect();
+        for (&i, hash) in unknown.iter().zip(Hash::of_many(&encodings)) {
+            hashes[i] = hash;
+            match self.refs[i].in_memory() {
+                Some(Cell::Symbol(s)) => s.set_known_hash(hash),
+                Some(Cell::Keyword(k)) => k.set_known_hash(hash),
+                Some(Cell::Blob(b)) if b.as_flat().is_some() => b.set_known_hash(hash),
+                Some(Cell::Str(s)) if s.as_flat().is_some() => s.set_known_hash(hash),
+                _ => {}
+            }
+        }
+        hashes
+    }
+}
+
+/// The hash of a child where that takes no hashing.
+fn known_hash(child: &Ref) -> Option<Hash> {
+    match &child.0 {
+        Slot::Lazy(lazy) => Some(*lazy.hash()),
+        Slot::Direct(Cell::Nil) => Some(Hash::NIL),
+        Slot::Direct(Cell::Symbol(s)) => s.known_hash().copied(),
+        Slot::Direct(Cell::Keyword(k)) => k.known_hash().copied(),
+        Slot::Direct(_) => None,
+    }
+}
 
 /// Reads cells from a byte string; every branch met is handed to `branch`, which makes the ref.
 pub(crate) struct Reader<'a, 'b> {
@@ -345,17 +390,30 @@ impl<'a, 'b> Reader<'a, 'b> {
                 self.cache(start),
             )));
         }
-        let mut entries: SmallVec<[MapEntry; 1]> = SmallVec::with_capacity(count as usize);
+        let mut keys = Keys::default();
+        let mut values: SmallVec<[Ref; LEAF_MAX]> = SmallVec::new();
         for _ in 0..count {
-            let key = self.child()?;
-            let value = self.child()?;
-            let entry = MapEntry::new(key, value);
-            if entries.last().is_some_and(|last| last.hash >= entry.hash) {
-                return bad("map entries out of order");
-            }
-            entries.push(entry);
+            self.key(&mut keys)?;
+            values.push(self.child()?);
         }
-        Ok(Map(Trie::decoded_leaf(entries, self.cache(start))))
+        let hashes = keys.hashes(self.bytes);
+        if !hashes.is_sorted_by(|a, b| a < b) {
+            return bad("map entries out of order");
+        }
+        let entries = keys.refs.into_iter().zip(values).zip(hashes);
+        let entries = entries.map(|((key, value), hash)| MapEntry { hash, key, value });
+        Ok(Map(Trie::decoded_leaf(
+            entries.collect(),
+            self.cache(start),
+        )))
+    }
+
+    /// A child that orders a leaf by its hash.
+    fn key(&mut self, keys: &mut Keys) -> Result<(), DecodeError> {
+        let from = self.at;
+        keys.refs.push(self.child()?);
+        keys.spans.push((from, self.at));
+        Ok(())
     }
 
     fn set(&mut self, start: usize) -> Result<Set, DecodeError> {
@@ -373,15 +431,23 @@ impl<'a, 'b> Reader<'a, 'b> {
                 self.cache(start),
             )));
         }
-        let mut entries: SmallVec<[SetEntry; 1]> = SmallVec::with_capacity(count as usize);
+        let mut keys = Keys::default();
         for _ in 0..count {
-            let entry = SetEntry::new(self.child()?);
-            if entries.last().is_some_and(|last| last.hash >= entry.hash) {
-                return bad("set elements out of order");
-            }
-            entries.push(entry);
+            self.key(&mut keys)?;
         }
-        Ok(Set(Trie::decoded_leaf(entries, self.cache(start))))
+        let hashes = keys.hashes(self.bytes);
+        if !hashes.is_sorted_by(|a, b| a < b) {
+            return bad("set elements out of order");
+        }
+        let entries = keys
+            .refs
+            .into_iter()
+            .zip(hashes)
+            .map(|(value, hash)| SetEntry { hash, value });
+        Ok(Set(Trie::decoded_leaf(
+            entries.collect(),
+            self.cache(start),
+        )))
     }
 
     fn index(&mut self, start: usize) -> Result<Index, DecodeError> {

@@ -26,6 +26,9 @@ impl Hash {
     /// The SHA3-256 of each of `encodings`, several at once where the processor can.
     #[must_use]
     pub fn of_many(encodings: &[&[u8]]) -> Vec<Self> {
+        if let [one] = encodings {
+            return vec![Self::of(one)];
+        }
         let mut out = vec![[0u8; 32]; encodings.len()];
         crypto::sha3_256_many(encodings, &mut out);
         out.into_iter().map(Self).collect()

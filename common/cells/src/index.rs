@@ -14,6 +14,7 @@ const MAX_DIGITS: usize = 64;
 
 const CHILD: CellError = CellError::Malformed("child of an index is no index");
 const KEY: CellError = CellError::Malformed("key of an index is no byte string");
+const SHORT: CellError = CellError::Malformed("counts of an index do not add up");
 const DEEP: CellError = CellError::Malformed("index too deep");
 
 /// A map from byte strings to any values.
@@ -297,7 +298,7 @@ impl Index {
                 }
                 i -= c.count();
             }
-            node = found.ok_or(CellError::Malformed("counts of an index do not add up"))?;
+            node = found.ok_or(SHORT)?;
         }
     }
 
@@ -357,7 +358,7 @@ impl Index {
 
     fn entries(&self) -> Entries {
         Entries {
-            stack: vec![(self.clone(), 0)],
+            stack: vec![(self.clone(), 0, self.count())],
         }
     }
 
@@ -640,9 +641,18 @@ fn filter<E: From<CellError>>(
 }
 
 /// Iterator in key order: the entry of a node before its children. Ends after the first error.
+///
+/// Positions go by the counts that nodes claim, as for maps.
 struct Entries {
-    /// Node and next step: 0 is its entry, i its child i-1.
-    stack: Vec<(Index, usize)>,
+    /// Node, next step (0 is its entry, i its child i-1), positions left in it.
+    stack: Vec<(Index, usize, u64)>,
+}
+
+impl Entries {
+    fn fail(&mut self, error: CellError) -> Option<Result<Entry, CellError>> {
+        self.stack.clear();
+        Some(Err(error))
+    }
 }
 
 impl Iterator for Entries {
@@ -650,24 +660,27 @@ impl Iterator for Entries {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let (node, step) = self.stack.last_mut()?;
+            let (node, step, left) = self.stack.last_mut()?;
+            if *left == 0 {
+                self.stack.pop();
+                continue;
+            }
             *step += 1;
             if *step == 1 {
-                if let Some(entry) = &node.0.entry {
-                    return Some(Ok(entry.clone()));
+                if let Some(entry) = node.0.entry.clone() {
+                    *left -= 1;
+                    return Some(Ok(entry));
                 }
                 continue;
             }
-            match node.0.children.get(*step - 2).map(child) {
-                None => {
-                    self.stack.pop();
-                }
-                Some(Ok(below)) => self.stack.push((below, 0)),
-                Some(Err(error)) => {
-                    self.stack.clear();
-                    return Some(Err(error));
-                }
-            }
+            let below = match node.0.children.get(*step - 2).map(child) {
+                None => return self.fail(SHORT),
+                Some(Err(error)) => return self.fail(error),
+                Some(Ok(below)) => below,
+            };
+            let positions = below.count().min(*left);
+            *left -= positions;
+            self.stack.push((below, 0, positions));
         }
     }
 }

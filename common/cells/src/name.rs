@@ -18,7 +18,7 @@ struct Inner {
 struct Recent([Option<Arc<Inner>>; Recent::SLOTS]);
 
 impl Recent {
-    const SLOTS: usize = 1024;
+    const SLOTS: usize = 4096;
 
     fn slot(encoding: &[u8]) -> usize {
         // FNV-1a: speed is all that matters here.
@@ -90,6 +90,17 @@ macro_rules! name_type {
             #[must_use]
             pub fn hash(&self) -> &Hash {
                 self.0.hash.get_or_init(|| Hash::of(&self.0.encoding))
+            }
+
+            /// The hash when it has been computed.
+            pub(crate) fn known_hash(&self) -> Option<&Hash> {
+                self.0.hash.get()
+            }
+
+            /// Notes the hash that was computed elsewhere.
+            pub(crate) fn set_known_hash(&self, hash: Hash) {
+                // Another thread may have been first, with the same hash.
+                let _ = self.0.hash.set(hash);
             }
 
             pub(crate) fn write(&self, out: &mut Vec<u8>) {

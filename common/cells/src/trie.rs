@@ -19,6 +19,7 @@ pub(crate) const MAX_LEVELS: u32 = 2048;
 
 const CHILD: CellError = CellError::Malformed("child of a map or set tree has the wrong type");
 const EMPTY: CellError = CellError::Malformed("map or set tree without entries");
+const SHORT: CellError = CellError::Malformed("counts of a map or set tree do not add up");
 const DEEP: CellError = CellError::Malformed("map or set tree too deep");
 
 /// What a trie holds: a key and perhaps a value.
@@ -350,9 +351,7 @@ impl<E: Entry> Trie<E> {
                         }
                         i -= c.count();
                     }
-                    found.ok_or(CellError::Malformed(
-                        "counts of a map or set tree do not add up",
-                    ))?
+                    found.ok_or(SHORT)?
                 }
             };
             trie = next;
@@ -368,7 +367,7 @@ impl<E: Entry> Trie<E> {
     /// The entries in hash order.
     pub(crate) fn entries(&self) -> Entries<E> {
         Entries {
-            stack: vec![(self.clone(), 0)],
+            stack: vec![(self.clone(), 0, self.count())],
         }
     }
 
@@ -541,8 +540,19 @@ fn slice<E: Entry>(trie: &Trie<E>, start: u64, end: u64, level: u32) -> Result<T
 }
 
 /// Iterator over entries in hash order. Ends after the first error.
+///
+/// Positions go by the counts that nodes claim, as everywhere in the network: where a malformed tree has more
+/// entries than it claims the rest does not exist, where it has fewer reading on is an error.
 pub(crate) struct Entries<E: Entry> {
-    stack: Vec<(Trie<E>, usize)>,
+    /// Node, next child or entry, positions left in it.
+    stack: Vec<(Trie<E>, usize, u64)>,
+}
+
+impl<E: Entry> Entries<E> {
+    fn fail(&mut self, error: CellError) -> Option<Result<E, CellError>> {
+        self.stack.clear();
+        Some(Err(error))
+    }
 }
 
 impl<E: Entry> Iterator for Entries<E> {
@@ -550,28 +560,30 @@ impl<E: Entry> Iterator for Entries<E> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let (trie, i) = self.stack.last_mut()?;
+            let (trie, i, left) = self.stack.last_mut()?;
+            if *left == 0 {
+                self.stack.pop();
+                continue;
+            }
             match &trie.0.body {
                 Body::Leaf(entries) => {
-                    if let Some(entry) = entries.get(*i) {
-                        *i += 1;
-                        return Some(Ok(entry.clone()));
-                    }
-                    self.stack.pop();
-                }
-                Body::Tree { children, .. } => {
-                    let Some(r) = children.get(*i) else {
-                        self.stack.pop();
-                        continue;
+                    let Some(entry) = entries.get(*i).cloned() else {
+                        return self.fail(SHORT);
                     };
                     *i += 1;
-                    match child(r) {
-                        Ok(below) => self.stack.push((below, 0)),
-                        Err(error) => {
-                            self.stack.clear();
-                            return Some(Err(error));
-                        }
-                    }
+                    *left -= 1;
+                    return Some(Ok(entry));
+                }
+                Body::Tree { children, .. } => {
+                    let below = match children.get(*i).map(child::<E>) {
+                        None => return self.fail(SHORT),
+                        Some(Err(error)) => return self.fail(error),
+                        Some(Ok(below)) => below,
+                    };
+                    let positions = below.count().min(*left);
+                    *i += 1;
+                    *left -= positions;
+                    self.stack.push((below, 0, positions));
                 }
             }
         }
