@@ -196,18 +196,20 @@ impl Walk {
         self.next += 1;
         let n = slots(0);
         let mut root_slot = |i: usize| source.slot(slot_at(INDEX_AT, i));
-        let raw = match root_slot(d) {
-            Ok(raw) => raw,
-            Err(Fault::Corrupt { at, why }) => {
-                visit.findings.push(Finding { at, why });
+        let (raw, next) = match (root_slot(d), root_slot((d + 1) % n)) {
+            (Ok(raw), Ok(next)) => (raw, next),
+            (Err(Fault::Corrupt { at, why }), _) | (_, Err(Fault::Corrupt { at, why })) => {
+                visit.note(at, why);
                 self.exhausted = true;
                 return Ok(visit);
             }
-            Err(e) => return Err(e),
+            (Err(e), _) | (_, Err(e)) => return Err(e),
         };
-        let next = root_slot((d + 1) % n)?;
         if d == 0 && matches!(Slot::decode(raw), Slot::Next(_)) {
-            self.chain = chain_start(n, d, &mut root_slot)?;
+            self.chain = match chain_start(n, d, &mut root_slot) {
+                Err(Fault::Corrupt { .. }) => None,
+                other => other?,
+            };
         }
         let mut path = [0usize; 60];
         let mut stack: Vec<Frame> = Vec::new();

@@ -239,3 +239,205 @@ fn reinsert<S: Space>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::format::{EMPTY_LENGTH, Header, RECORD_HEAD};
+    use crate::index::{Walk, find};
+    use crate::source::{Image, record};
+
+    /// A store in memory that takes any key, so that collisions can be made at will.
+    struct Memory(Vec<u8>);
+
+    impl Memory {
+        fn new() -> Memory {
+            let mut bytes = vec![0; EMPTY_LENGTH as usize];
+            bytes[..44].copy_from_slice(&Header::EMPTY.encode());
+            Memory(bytes)
+        }
+
+        fn put(&mut self, key: Key, encoding: &[u8]) -> Put {
+            let new = NewRecord {
+                key,
+                flags: Flags(1),
+                memory_size: 0,
+                encoding,
+            };
+            insert(self, &new).unwrap()
+        }
+    }
+
+    impl Source for Memory {
+        fn length(&self) -> u64 {
+            self.0.len() as u64
+        }
+        fn read(&self, at: u64, buf: &mut [u8]) -> Result<(), Fault> {
+            Image(&self.0).read(at, buf)
+        }
+    }
+
+    impl Space for Memory {
+        fn append(&mut self, parts: &[&[u8]]) -> u64 {
+            let at = self.length();
+            parts.iter().for_each(|p| self.0.extend_from_slice(p));
+            at
+        }
+        fn set_slot(&mut self, at: u64, raw: u64) {
+            self.0[at as usize..at as usize + 8].copy_from_slice(&raw.to_be_bytes());
+        }
+        fn set_marks(&mut self, at: u64, flags: Flags, memory_size: Option<u64>) {
+            self.0[at as usize + 32] = flags.0;
+            if let Some(size) = memory_size {
+                self.0[at as usize + 33..at as usize + 41].copy_from_slice(&size.to_be_bytes());
+            }
+        }
+    }
+
+    /// Keys from few values per byte, differing first at any depth, around the wrap of the blocks too.
+    fn key() -> impl Strategy<Value = Key> {
+        let byte = prop_oneof![Just(0u8), Just(1), Just(0x10), Just(0xff), Just(0xfe)];
+        (
+            prop_oneof![
+                Just([0u8, 0u8]),
+                Just([0, 1]),
+                Just([0xff, 0xff]),
+                Just([0xff, 0xfe])
+            ],
+            proptest::collection::vec(byte, 30),
+            0usize..31,
+        )
+            .prop_map(|(first, rest, same)| {
+                let mut k = [0; 32];
+                k[..2].copy_from_slice(&first);
+                // Long common prefixes: all bytes up to some depth are zero.
+                k[2 + same.min(30)..].copy_from_slice(&rest[same.min(30)..]);
+                k
+            })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+
+        #[test]
+        fn the_index_is_a_map_whatever_the_keys_collide_in(
+            keys in proptest::collection::vec(key(), 1..120),
+            absent in proptest::collection::vec(key(), 30),
+        ) {
+            let mut memory = Memory::new();
+            let mut model: HashMap<Key, Vec<u8>> = HashMap::new();
+            for (i, k) in keys.iter().enumerate() {
+                let encoding = vec![i as u8; i % 7 + 1];
+                let put = memory.put(*k, &encoding);
+                if model.contains_key(k) {
+                    prop_assert_eq!(put, Put::Present);
+                } else {
+                    prop_assert_eq!(put, Put::New);
+                    model.insert(*k, encoding);
+                }
+            }
+            for (k, encoding) in &model {
+                let at = find(&memory, k).unwrap().expect("stored key");
+                prop_assert_eq!(&record(&memory, at).unwrap().encoding, encoding);
+            }
+            for k in absent {
+                prop_assert_eq!(find(&memory, &k).unwrap().is_some(), model.contains_key(&k));
+            }
+            // The rules of spec/07 §1.2 hold, every record is named once, nothing lies between.
+            let mut walk = Walk::new();
+            let mut records = 0;
+            while let Some(visit) = walk.step(&memory).unwrap() {
+                prop_assert_eq!(&visit.findings, &vec![]);
+                records += visit.records.len();
+            }
+            prop_assert_eq!(records, model.len());
+            prop_assert_eq!(walk.stats.extent, memory.length());
+            prop_assert_eq!(
+                44 + walk.stats.index_bytes + walk.stats.record_bytes,
+                memory.length()
+            );
+        }
+    }
+
+    #[test]
+    fn two_keys_that_differ_in_the_last_digit_only_go_to_the_last_level() {
+        let mut memory = Memory::new();
+        // Keys in the neighbour slots of every level force blocks where chains would do.
+        for byte in 0..31 {
+            for step in [1, 0x10] {
+                let mut k = [0x77; 32];
+                k[byte] += step;
+                assert_eq!(memory.put(k, &[1]), Put::New);
+            }
+        }
+        for b in 0..=255u8 {
+            let mut k = [0x77; 32];
+            k[31] = b;
+            assert_eq!(memory.put(k, &[b]), Put::New);
+        }
+        for b in 0..=255u8 {
+            let mut k = [0x77; 32];
+            k[31] = b;
+            let at = find(&memory, &k).unwrap().unwrap();
+            assert_eq!(record(&memory, at).unwrap().encoding, [b]);
+        }
+        let mut walk = Walk::new();
+        while let Some(visit) = walk.step(&memory).unwrap() {
+            assert_eq!(visit.findings, []);
+        }
+        assert_eq!(walk.stats.blocks[59], 16);
+    }
+
+    #[test]
+    fn flags_rise_and_the_memory_size_is_filled_once() {
+        let mut memory = Memory::new();
+        let mut put = |flags, memory_size| {
+            let new = NewRecord {
+                key: [5; 32],
+                flags: Flags(flags),
+                memory_size,
+                encoding: &[1, 2],
+            };
+            let put = insert(&mut memory, &new).unwrap();
+            let r = record(&memory, EMPTY_LENGTH).unwrap();
+            (put, r.flags.0, r.memory_size)
+        };
+        assert_eq!(put(0x21, 99), (Put::New, 0x21, 0));
+        assert_eq!(put(0x21, 99), (Put::Present, 0x21, 0));
+        assert_eq!(put(0x23, 0), (Put::Raised, 0x23, 0));
+        // Equal flags: no write at all, even where a size is missing.
+        assert_eq!(put(0x23, 99), (Put::Present, 0x23, 0));
+        assert_eq!(put(0x24, 99), (Put::Raised, 0x24, 99));
+        assert_eq!(put(0x43, 7), (Put::Raised, 0x64, 99));
+    }
+
+    #[test]
+    fn a_damaged_index_refuses_an_insert_and_is_not_followed_for_ever() {
+        // A root slot that points to itself as a block of every level, and a chain without start.
+        let mut memory = Memory::new();
+        let at = crate::index::slot_at(INDEX_AT, 0x0505);
+        memory.set_slot(at, Slot::Block(44).encode());
+        let new = |key| NewRecord {
+            key,
+            flags: Flags(1),
+            memory_size: 0,
+            encoding: &[1],
+        };
+        assert!(insert(&mut memory, &new([5; 32])).is_err());
+        assert!(find(&memory, &[5; 32]).is_err());
+        memory.set_slot(at, Slot::Next(EMPTY_LENGTH - RECORD_HEAD).encode());
+        assert!(insert(&mut memory, &new([5; 32])).is_err());
+        assert_eq!(find(&memory, &[5; 32]).unwrap(), None);
+        for i in 0..65536 {
+            memory.set_slot(
+                crate::index::slot_at(INDEX_AT, i),
+                Slot::Next(EMPTY_LENGTH).encode(),
+            );
+        }
+        assert!(insert(&mut memory, &new([5; 32])).is_err());
+    }
+}

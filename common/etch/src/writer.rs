@@ -429,9 +429,9 @@ impl<F: FileLayer> Writer<F> {
         result.map_err(|e| self.fail(e))
     }
 
-    /// Drops the open batch, checkpoints, and leaves a plain Etch file that the reference opens.
+    /// Commits the open batch, checkpoints, and leaves a plain Etch file that the reference opens.
     pub fn close(mut self) -> Result<Durable, Error> {
-        self.abort();
+        self.commit()?;
         self.checkpoint()?;
         self.end(State::Closed);
         Ok(self.durable())
@@ -440,7 +440,7 @@ impl<F: FileLayer> Writer<F> {
     /// As [`close`](Self::close), telling readers that another generation has taken this one's place: what they don't find
     /// here they must look for there.
     pub fn retire(mut self) -> Result<Durable, Error> {
-        self.abort();
+        self.commit()?;
         self.checkpoint()?;
         self.end(State::Retired);
         Ok(self.durable())
