@@ -20,12 +20,22 @@ struct Recent([Option<Arc<Inner>>; Recent::SLOTS]);
 impl Recent {
     const SLOTS: usize = 4096;
 
-    fn slot(encoding: &[u8]) -> usize {
-        // FNV-1a: speed is all that matters here.
-        let mix = encoding.iter().fold(0xcbf2_9ce4_8422_2325u64, |h, &b| {
-            (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)
-        });
-        (mix ^ mix >> 32) as usize % Self::SLOTS
+    /// A fast mix of tag and name: nothing but speed depends on it.
+    fn slot(tag: u8, name: &[u8]) -> usize {
+        let mut mix = u64::from(tag) ^ (name.len() as u64) << 8;
+        let mut chunks = name.chunks_exact(8);
+        for chunk in &mut chunks {
+            let word = u64::from_le_bytes(chunk.try_into().unwrap_or_default());
+            mix = (mix ^ word)
+                .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                .rotate_left(29);
+        }
+        let rest = chunks
+            .remainder()
+            .iter()
+            .fold(0u64, |rest, &b| rest << 8 | u64::from(b));
+        mix = (mix ^ rest).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (mix >> 40) as usize % Self::SLOTS
     }
 }
 
@@ -35,22 +45,28 @@ thread_local! {
 
 /// The shared node of a name.
 fn intern(tag: u8, name: &[u8]) -> Arc<Inner> {
-    let mut encoding = SmallVec::with_capacity(name.len() + 2);
-    encoding.push(tag);
-    encoding.push(name.len() as u8);
-    encoding.extend_from_slice(name);
     RECENT.with(|recent| {
-        let slot = &mut recent.borrow_mut().0[Recent::slot(&encoding)];
+        let slot = &mut recent.borrow_mut().0[Recent::slot(tag, name)];
         match slot {
-            Some(inner) if inner.encoding == encoding => inner.clone(),
-            _ => slot
-                .insert(Arc::new(Inner {
-                    encoding,
-                    hash: OnceLock::new(),
-                }))
-                .clone(),
+            Some(inner) if inner.encoding[0] == tag && inner.encoding[2..] == *name => {
+                inner.clone()
+            }
+            _ => slot.insert(Arc::new(Inner::new(tag, name))).clone(),
         }
     })
+}
+
+impl Inner {
+    fn new(tag: u8, name: &[u8]) -> Self {
+        let mut encoding = SmallVec::with_capacity(name.len() + 2);
+        encoding.push(tag);
+        encoding.push(name.len() as u8);
+        encoding.extend_from_slice(name);
+        Self {
+            encoding,
+            hash: OnceLock::new(),
+        }
+    }
 }
 
 macro_rules! name_type {
