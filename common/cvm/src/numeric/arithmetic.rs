@@ -137,7 +137,8 @@ pub fn multiply(args: &[Cell]) -> Result<Cell, NumericError> {
             cell,
             i + 1,
             i64::checked_mul,
-            |a, b| integer(a * b),
+            // A product with a bigger integer keeps the large form, even when it has become small.
+            |a, b| cells::BigInt::unreduced(a * b).map(Cell::BigInt),
             |a, b| a * b,
         )?
         .ok_or_else(NumericError::out_of_integers)?;

@@ -56,6 +56,8 @@ fn small_cast(cell: &Cell) -> Option<i64> {
     match cell {
         Cell::Long(n) => Some(*n),
         Cell::Char(c) => Some(i64::from(*c)),
+        // Byte flags other than the booleans count as their number.
+        Cell::Flag(n) => Some(i64::from(*n)),
         Cell::Address(n) => i64::try_from(*n).ok(),
         _ => None,
     }
