@@ -242,6 +242,11 @@ impl Cell {
         })
     }
 
+    /// Child position `i`, in the order of `spec/01 §7.3`; `None` past the end.
+    pub(crate) fn nth_ref(&self, i: usize) -> Option<&crate::Ref> {
+        self.node()?.ref_at(i)
+    }
+
     /// The child positions of this cell, in the order of `spec/01 §7.3`.
     pub fn refs(&self) -> impl Iterator<Item = &crate::Ref> {
         let node = self.node();

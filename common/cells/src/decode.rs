@@ -76,6 +76,21 @@ pub fn decode_cell(bytes: &[u8], decoder: &Decoder) -> Result<Cell, DecodeError>
     Ok(cell)
 }
 
+/// Decodes a cell from a store, whose bytes the caller has found to have this hash. Branches stay lazy.
+///
+/// # Errors
+/// As for [`decode_cell`], except that branches are allowed without a source, where they are missing when used.
+pub fn decode_stored(hash: Hash, bytes: &[u8], decoder: &Decoder) -> Result<Cell, DecodeError> {
+    let mut branch = |hash| Ref::branch(hash, decoder.source.clone());
+    let mut reader = Reader::new(bytes, decoder.generic, &mut branch);
+    let cell = reader.top()?;
+    if reader.position() != bytes.len() {
+        return Err(DecodeError::BadFormat("bytes after the end of the cell"));
+    }
+    cell.set_known_hash(hash);
+    Ok(cell)
+}
+
 const fn bad<T>(why: &'static str) -> Result<T, DecodeError> {
     Err(DecodeError::BadFormat(why))
 }

@@ -36,6 +36,7 @@ mod memory;
 mod message;
 mod name;
 mod node;
+mod novelty;
 pub mod print;
 mod record;
 mod refs;
@@ -55,7 +56,7 @@ pub use blob::{Blob, Str};
 pub use cell::Cell;
 pub use coded::{Coded, Op};
 pub use core_names::{CORE_NAMES, core_code, core_name};
-pub use decode::{Decoder, decode_cell};
+pub use decode::{Decoder, decode_cell, decode_stored};
 pub use double::format_double;
 pub use error::{CellError, DecodeError};
 pub use hash::{Hash, ParseHashError};
@@ -63,10 +64,11 @@ pub use index::Index;
 pub use list::List;
 pub use map::Map;
 pub use message::{
-    branches, decode_cells, decode_message, decode_partial, encode_cells, encode_delta,
-    encode_message,
+    branch_hashes, branches, decode_cells, decode_message, decode_partial, encode_cells,
+    encode_delta, encode_message,
 };
 pub use name::{Keyword, Symbol};
+pub use novelty::novelty;
 pub use record::{Record, RecordKind};
 pub use refs::{Loaded, Ref, Source};
 pub use set::Set;

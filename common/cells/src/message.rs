@@ -151,6 +151,25 @@ pub fn branches(cell: &Cell) -> Vec<Ref> {
     found
 }
 
+/// The hashes of the branches in the encoding of one cell, each occurrence, without looking into any of them.
+///
+/// # Errors
+/// [`DecodeError::BadFormat`] when the bytes are not one canonical cell.
+pub fn branch_hashes(encoding: &[u8]) -> Result<Vec<Hash>, DecodeError> {
+    let mut hashes = Vec::new();
+    let mut branch = |hash| {
+        hashes.push(hash);
+        Ref::branch(hash, None)
+    };
+    // Generic: what a cell means to the CVM does not matter for what it refers to.
+    let mut reader = Reader::new(encoding, true, &mut branch);
+    reader.top()?;
+    if reader.position() != encoding.len() {
+        return bad("bytes after the end of the cell");
+    }
+    Ok(hashes)
+}
+
 /// Recursion ends with the embedded cells, which nest no deeper than 140 bytes allow.
 fn collect_branches(cell: &Cell, found: &mut Vec<Ref>) {
     for r in cell.refs() {
