@@ -7,11 +7,13 @@ use cells::{Cell, CellError, Decoder, Hash, Source, decode_stored};
 /// Slots of the cache under one lock.
 const SHARD: usize = 64;
 
+type Shard = [Option<(Hash, Cell)>; SHARD];
+
 /// A store as the source of lazy values. Shared by all values read through it.
 pub struct StoreSource {
     reader: etch::Reader,
     /// Direct-mapped by hash: a cell evicts the one in its place, so nothing grows whatever is read.
-    cache: Box<[Mutex<[Option<(Hash, Cell)>; SHARD]>]>,
+    cache: Box<[Mutex<Shard>]>,
     /// What the values read hold on to.
     this: Weak<Self>,
 }
@@ -48,7 +50,7 @@ impl StoreSource {
         }
     }
 
-    fn slot(&self, hash: &Hash) -> (&Mutex<[Option<(Hash, Cell)>; SHARD]>, usize) {
+    fn slot(&self, hash: &Hash) -> (&Mutex<Shard>, usize) {
         let [a, b, c, d, e, f, g, h, ..] = hash.0;
         let mix = u64::from_le_bytes([a, b, c, d, e, f, g, h]) as usize;
         (&self.cache[mix / SHARD % self.cache.len()], mix % SHARD)
