@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use smallvec::SmallVec;
-
 use crate::node::{self, Node};
 use crate::{
     BigInt, Blob, Coded, Hash, Index, Keyword, List, MAX_EMBEDDED, Map, Record, Set, Signed, Str,
@@ -67,9 +65,6 @@ pub enum Cell {
     /// An extension value without a meaning of its own: tag and number.
     Extension(u8, u64),
 }
-
-/// The encoding of a value without children, on the stack.
-type LeafBuffer = SmallVec<[u8; 136]>;
 
 impl Cell {
     /// The node behind the pointer, for values that have children.
@@ -153,7 +148,7 @@ impl Cell {
             Self::Str(s) => f(s.flat_encoding().unwrap_or_default()),
             Self::Blob(b) => f(b.flat_encoding().unwrap_or_default()),
             _ => {
-                let mut out = Vec::with_capacity(LeafBuffer::inline_size(&LeafBuffer::new()));
+                let mut out = Vec::with_capacity(16);
                 self.write_leaf(&mut out);
                 f(&out)
             }

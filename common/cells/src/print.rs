@@ -63,7 +63,7 @@ enum Work {
     Text(&'static str),
     Cell(Cell),
     Ref(Ref),
-    /// Values with a separator before all but the first.
+    /// Values with a separator before each; with the flag, not before the first.
     Cells(Cells, &'static str, bool),
     Entries(Entries, bool),
     /// Bindings of a `let` or `loop` with their initialisers, then the body.
@@ -268,7 +268,7 @@ impl Printer {
     fn operands(&mut self, open: &'static str, ops: Cells) {
         self.push([
             Work::Text(open),
-            Work::Cells(spaced(ops), "", true),
+            Work::Cells(ops, " ", false),
             Work::Text(")"),
         ]);
     }
@@ -410,12 +410,6 @@ fn ops(r: &Ref) -> Result<Cells, CellError> {
         Cell::Vector(v) => Ok(Box::new(v.iter())),
         _ => Err(MALFORMED),
     }
-}
-
-/// Ops, each after a space of its own: `Work::Cells` prints values only, so the space is a symbol.
-fn spaced(ops: Cells) -> Cells {
-    let space = crate::Symbol::literal(" ");
-    Box::new(ops.flat_map(move |op| [Ok(Cell::Symbol(space.clone())), op]))
 }
 
 fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
