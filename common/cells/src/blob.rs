@@ -239,6 +239,11 @@ macro_rules! byte_string {
                 }
             }
 
+            /// True when the hash of a flat value has been computed.
+            pub(crate) fn flat_hash_known(&self) -> bool {
+                matches!(&*self.0, Inner::Flat { hash, .. } if hash.get().is_some())
+            }
+
             /// Notes the hash of a decoded value.
             pub(crate) fn set_known_hash(&self, known: Hash) {
                 match &*self.0 {

@@ -191,6 +191,24 @@ impl Cell {
         }
     }
 
+    /// Encoding of a string or blob that is flat.
+    pub(crate) fn flat_encoding(&self) -> Option<&[u8]> {
+        match self {
+            Self::Str(s) => s.flat_encoding(),
+            Self::Blob(b) => b.flat_encoding(),
+            _ => None,
+        }
+    }
+
+    /// True when the hash of a flat string or blob has been computed.
+    pub(crate) fn flat_hash_known(&self) -> bool {
+        match self {
+            Self::Str(s) => s.flat_hash_known(),
+            Self::Blob(b) => b.flat_hash_known(),
+            _ => false,
+        }
+    }
+
     /// Notes the hash of a decoded cell that was computed elsewhere.
     pub(crate) fn set_known_hash(&self, hash: Hash) {
         match self {

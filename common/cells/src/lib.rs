@@ -19,6 +19,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod batch;
 mod big;
 mod blob;
 mod cell;

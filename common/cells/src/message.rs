@@ -188,6 +188,7 @@ fn collect_branches(cell: &Cell, found: &mut Vec<Ref>) {
 /// # Errors
 /// When a branch can't be read.
 pub fn encode_message(cell: &Cell) -> Result<Vec<u8>, CellError> {
+    let _ = cell.hash_all();
     let mut out = cell.encode();
     let mut seen = HashSet::new();
     // Reversed, so that branches come off the stack in the order of the refs.
