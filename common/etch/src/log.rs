@@ -132,9 +132,9 @@ impl Frame<'_> {
 
     /// Header, body, zeros up to a full page.
     fn encode(&self, base: &Base) -> Vec<u8> {
-        let body = self.appended.len() + self.patches.len() * PATCH_BYTES;
-        let total = (FRAME_HEAD + body).next_multiple_of(PAGE as usize);
-        let mut b = Vec::with_capacity(total);
+        let mut b = Vec::with_capacity(
+            self.appended.len() + self.patches.len() * PATCH_BYTES + 2 * PAGE as usize,
+        );
         b.extend_from_slice(&FRAME_MAGIC);
         b.extend_from_slice(&base.epoch.to_be_bytes());
         b.extend_from_slice(&self.sequence.to_be_bytes());
@@ -143,7 +143,9 @@ impl Frame<'_> {
         b.extend_from_slice(&(self.patches.len() as u64).to_be_bytes());
         b.extend_from_slice(&self.root);
         b.resize(FRAME_HEAD, 0);
-        b.extend_from_slice(&self.appended);
+        pack(&self.appended, &mut b);
+        let packed = (b.len() - FRAME_HEAD) as u64;
+        b[80..88].copy_from_slice(&packed.to_be_bytes());
         for p in &self.patches {
             b.extend_from_slice(&p.at.to_be_bytes());
             b.push(p.len);
@@ -151,9 +153,52 @@ impl Frame<'_> {
         }
         let sum = checksum(base, &b);
         b[88..120].copy_from_slice(&sum);
-        b.resize(total, 0);
+        b.resize(b.len().next_multiple_of(PAGE as usize), 0);
         b
     }
+}
+
+/// Zeros come in runs of this many bytes.
+const RUN: usize = 32;
+
+/// Appends `bytes` without its runs of zeros: fresh index blocks are nearly nothing else, and the barrier waits for every
+/// byte. Repeated: number of literal bytes (4), number of zeros after them (4), the literal bytes.
+fn pack(bytes: &[u8], out: &mut Vec<u8>) {
+    const CHUNKS: usize = 1 << 20;
+    let is_zero = |c: &[u8]| c == &[0; RUN][..c.len()];
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let count = |zero: bool, b: &[u8]| {
+            let n = b
+                .chunks(RUN)
+                .take(CHUNKS)
+                .take_while(|c| is_zero(c) == zero)
+                .count();
+            (n * RUN).min(b.len())
+        };
+        let literal = count(false, rest);
+        let zeros = count(true, &rest[literal..]);
+        out.extend_from_slice(&(literal as u32).to_be_bytes());
+        out.extend_from_slice(&(zeros as u32).to_be_bytes());
+        out.extend_from_slice(&rest[..literal]);
+        rest = &rest[literal + zeros..];
+    }
+}
+
+/// Undoes [`pack`]; `None` unless it gives exactly `length` bytes.
+fn unpack(mut packed: &[u8], length: usize) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    while let Some((head, rest)) = packed.split_first_chunk::<8>() {
+        let literal = be64(&head[..4]) as usize;
+        let zeros = be64(&head[4..]) as usize;
+        if out.len() + literal + zeros > length || (literal, zeros) == (0, 0) {
+            return None;
+        }
+        out.extend_from_slice(rest.get(..literal)?);
+        out.resize(out.len() + zeros, 0);
+        packed = &rest[literal..];
+    }
+    (packed.is_empty() && out.len() == length).then_some(out)
 }
 
 /// Over the head without the checksum itself, and the body.
@@ -319,10 +364,11 @@ impl<F: FileLayer> Log<F> {
         }
         let start = be64(&head[24..32]);
         let (appended, patches) = (be64(&head[32..40]), be64(&head[40..48]));
-        if appended > MAX_BODY || patches > MAX_BODY / PATCH_BYTES as u64 {
+        let packed = be64(&head[80..88]);
+        if appended.max(packed) > MAX_BODY || patches > MAX_BODY / PATCH_BYTES as u64 {
             return Ok(None);
         }
-        let body = appended + patches * PATCH_BYTES as u64;
+        let body = packed + patches * PATCH_BYTES as u64;
         if at + FRAME_HEAD as u64 + body > self.reserved {
             return Ok(None);
         }
@@ -331,7 +377,7 @@ impl<F: FileLayer> Log<F> {
         if checksum(&self.base, &b)[..] != b[88..120] {
             return Ok(None);
         }
-        let split = FRAME_HEAD + appended as usize;
+        let split = FRAME_HEAD + packed as usize;
         let mut list = Vec::with_capacity(patches as usize);
         for p in b[split..].chunks_exact(PATCH_BYTES) {
             let mut bytes = [0; 8];
@@ -352,13 +398,18 @@ impl<F: FileLayer> Log<F> {
             list.push(patch);
         }
         let total = (b.len() as u64).next_multiple_of(PAGE);
-        b.truncate(split);
-        b.drain(..FRAME_HEAD);
+        let Some(bytes) = unpack(&b[FRAME_HEAD..split], appended as usize) else {
+            return Err(Error::LogDamaged {
+                file: self.name.clone(),
+                at,
+                why: "appended bytes that do not unpack",
+            });
+        };
         let frame = Frame {
             sequence,
             start,
             root: key(&head[48..80]),
-            appended: b.into(),
+            appended: bytes.into(),
             patches: list,
         };
         if start < EMPTY_LENGTH || frame.start.checked_add(appended).is_none() {
@@ -428,6 +479,34 @@ mod tests {
             main_size: 1 << 20,
             secret: [1; 32],
         }
+    }
+
+    #[test]
+    fn packing_is_undone_exactly_and_cuts_zeros() {
+        let mut block = vec![0; 2048];
+        block[700..708].copy_from_slice(&[1; 8]);
+        for bytes in [
+            vec![],
+            vec![0],
+            vec![7],
+            vec![0; 5000],
+            vec![9; 5000],
+            block.clone(),
+            [vec![3; 45], block.clone(), vec![0; 31], vec![4; 200]].concat(),
+        ] {
+            let mut packed = Vec::new();
+            pack(&bytes, &mut packed);
+            assert!(packed.len() <= bytes.len() + 8);
+            assert_eq!(unpack(&packed, bytes.len()), Some(bytes.clone()));
+            assert_eq!(unpack(&packed, bytes.len() + 1), None);
+            if !bytes.is_empty() {
+                assert_eq!(unpack(&packed, bytes.len() - 1), None);
+                assert_eq!(unpack(&packed[..packed.len() - 1], bytes.len()), None);
+            }
+        }
+        let mut packed = Vec::new();
+        pack(&block, &mut packed);
+        assert!(packed.len() < 100);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::index::Walk;
 use crate::layer::{FileLayer, read_exact, write_all};
 use crate::log::{Found, Log, inspect};
 use crate::source::{Fault, Source, in_range, record};
-use crate::writer::{apply_patches, fresh_base, write_header};
+use crate::writer::{apply_patches, fresh_base, write_appended, write_header};
 
 /// What opening a store found and did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -246,7 +246,7 @@ fn replay<F: FileLayer>(main: &F, name: &Path, log: &mut Log<F>) -> Result<(), E
         let size = main.size().map_err(io("reading its size"))?;
         main.reserve(size, frame.end())
             .map_err(io("reserving space to replay the redo log"))?;
-        write_all(main, frame.start, &frame.appended)
+        write_appended(main, frame.start, &frame.appended)
             .and_then(|()| apply_patches(main, &frame.patches))
             .map_err(io("replaying the redo log"))?;
         length = frame.end();

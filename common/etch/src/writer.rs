@@ -369,7 +369,7 @@ impl<F: FileLayer> Writer<F> {
         }
         // Durable from here on.
         self.sequence = frame.sequence;
-        let written = write_all(&self.main, frame.start, &frame.appended).and_then(|()| {
+        let written = write_appended(&self.main, frame.start, &frame.appended).and_then(|()| {
             if let Some(control) = &self.control {
                 control.open_window();
             }
@@ -461,6 +461,18 @@ impl<F: FileLayer> Writer<F> {
     pub fn control(&self) -> Option<&ControlPage> {
         self.control.as_ref()
     }
+}
+
+/// Appended bytes go to the file in calls of this size: one long call makes the system cache them in large units, and each
+/// later change of a slot there costs time in proportion to its unit (measured).
+const CALL: usize = 16 << 10;
+
+/// Writes appended bytes into the store file.
+pub(crate) fn write_appended<F: FileLayer>(main: &F, at: u64, bytes: &[u8]) -> std::io::Result<()> {
+    bytes
+        .chunks(CALL)
+        .zip((at..).step_by(CALL))
+        .try_for_each(|(part, at)| write_all(main, at, part))
 }
 
 /// Slots closer than this are written by one call together with what lies between them.
