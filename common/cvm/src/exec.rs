@@ -1,0 +1,438 @@
+//! Execution of ops (`spec/02 §7`).
+
+use cells::{Cell, List, Record, RecordKind, Ref, Symbol, Vector};
+
+use crate::bind;
+use crate::call;
+use crate::context::{Args, Before, Context};
+use crate::exit::{Code, Exit, Outcome, Trace};
+use crate::juice;
+use crate::op::{DefTarget, Kind, Let, Op, Ops, Pattern};
+use crate::op_prepare;
+use crate::special;
+
+impl Context<'_> {
+    /// The prepared form of an op cell, from the cache when it was executed before; `None` for other cells.
+    pub(crate) fn prepared(&mut self, cell: &Cell) -> Option<Op> {
+        if !crate::op::is_op(cell) {
+            return None;
+        }
+        let hash = cell.hash();
+        if let Some(op) = self.machine.cache.op(&hash) {
+            return Some(op);
+        }
+        let mut used = 0;
+        let op = op_prepare::prepare(cell, &mut used)?;
+        if !matches!(op.kind(), Kind::Deferred(_)) {
+            self.machine.cache.insert_op(hash, op.clone(), used);
+        }
+        Some(op)
+    }
+
+    /// Executes an op one level deeper.
+    pub(crate) fn exec(&mut self, op: &Op) -> Outcome {
+        if self.depth >= self.rules.max_depth {
+            return Err(self.too_deep());
+        }
+        self.depth += 1;
+        let outcome = match op.kind() {
+            Kind::Constant(value) => self.charge(juice::CONSTANT).map(|()| value.clone()),
+            Kind::Local(position) => self.local(*position),
+            Kind::Special(code) => special::execute(self, *code),
+            // The result register follows from the call.
+            Kind::Invoke(ops) => {
+                let outcome = self.invoke(op, ops);
+                self.depth -= 1;
+                return outcome;
+            }
+            Kind::LookupAt { address, symbol } => self.lookup_at(*address, symbol),
+            Kind::Lookup { address, symbol } => self.lookup_op(address.as_ref(), symbol),
+            Kind::Cond(ops) => self.cond(ops),
+            Kind::Do(ops) => self.charge(juice::DO).and_then(|()| self.sequence(ops, 0)),
+            Kind::Let(parts) => self.bind_and_run(parts),
+            Kind::Def { target, value, .. } => self.def(target.as_ref(), value.as_ref()),
+            Kind::SetLocal { position, value } => self.set_local(*position, value),
+            Kind::Lambda(function) => self.lambda(function),
+            Kind::Try(ops) => self.try_ops(ops),
+            Kind::Query(ops) => self.query(ops),
+            Kind::Deferred(r) => {
+                // The op itself, not a level below it.
+                self.depth -= 1;
+                return self.deferred(r);
+            }
+            Kind::Fault(why) => Err(Exit::host_fault(*why)),
+        };
+        self.depth -= 1;
+        if let Ok(value) = &outcome {
+            self.result = value.clone();
+        }
+        outcome
+    }
+
+    fn deferred(&mut self, r: &Ref) -> Outcome {
+        let cell = r.get()?;
+        match self.prepared(&cell) {
+            Some(op) if matches!(op.kind(), Kind::Deferred(_)) => {
+                // What could not be read when it was prepared still can't.
+                Err(unreadable(&cell))
+            }
+            Some(op) => self.exec(&op),
+            None => Err(Exit::host_fault("an op was expected")),
+        }
+    }
+
+    /// Executes child `i`.
+    pub(crate) fn exec_nth(&mut self, ops: &Ops, i: u64) -> Outcome {
+        match ops {
+            Ops::Ready(ops) => match ops.get(i as usize) {
+                Some(op) => self.exec(op),
+                None => Err(Exit::host_fault("fewer ops than bindings")),
+            },
+            Ops::Many(ops, casting) => {
+                let Some(cell) = ops.get(i)? else {
+                    return Err(Exit::host_fault("fewer ops than bindings"));
+                };
+                let op = match op_prepare::prepare(&cell, &mut 0) {
+                    Some(op) => op,
+                    None => op_prepare::not_an_op(&cell, *casting),
+                };
+                self.exec(&op)
+            }
+        }
+    }
+
+    /// Executes the children from `start` on; the last gives the value, none gives nil.
+    fn sequence(&mut self, ops: &Ops, start: u64) -> Outcome {
+        let mut value = Cell::Nil;
+        for i in start..ops.len() {
+            value = self.exec_nth(ops, i)?;
+        }
+        Ok(value)
+    }
+
+    fn local(&mut self, position: u64) -> Outcome {
+        let outcome = match self.locals.get(position)? {
+            Some(value) => Ok(value),
+            None => Err(self.error(
+                Code::Bounds,
+                format!("Bad position for Local: {position}").as_str(),
+            )),
+        };
+        self.after(juice::LOCAL, outcome)
+    }
+
+    fn set_local(&mut self, position: i64, value: &Op) -> Outcome {
+        let position = u64::try_from(position)
+            .ok()
+            .filter(|&p| p < self.locals.len());
+        let Some(position) = position else {
+            return Err(self.error(Code::Bounds, "Bad position for set!"));
+        };
+        let before = self.locals.scope();
+        let value = self.exec(value)?;
+        self.locals.restore(before);
+        self.locals.set(position, value.clone())?;
+        self.done(juice::SET_LOCAL, value)
+    }
+
+    fn lookup_op(&mut self, address: Option<&Op>, symbol: &Symbol) -> Outcome {
+        let address = match address {
+            None => self.address,
+            Some(op) => match self.exec(op)? {
+                Cell::Address(address) => address,
+                other => {
+                    let text = format!(
+                        "Can't convert value of type {} to type Address",
+                        crate::value::type_name(&other)
+                    );
+                    return Err(self.error(Code::Cast, text.as_str()));
+                }
+            },
+        };
+        let outcome = self.symbol_value(address, symbol);
+        self.after(juice::LOOKUP, outcome)
+    }
+
+    /// A look-up whose address is a constant op.
+    fn lookup_at(&mut self, address: u64, symbol: &Symbol) -> Outcome {
+        if self.depth >= self.rules.max_depth {
+            return Err(self.too_deep());
+        }
+        self.charge(juice::CONSTANT)?;
+        let outcome = self.symbol_value(address, symbol);
+        self.after(juice::LOOKUP, outcome)
+    }
+
+    fn symbol_value(&mut self, address: u64, symbol: &Symbol) -> Outcome {
+        if let Some(value) = self.lookup(address, symbol)? {
+            return Ok(value);
+        }
+        if self.state.account(address)?.is_none() {
+            return Err(self.error(
+                Code::Nobody,
+                format!("No account found for: #{address}").as_str(),
+            ));
+        }
+        Err(self.error(Code::Undeclared, cells::Str::new(symbol.name())))
+    }
+
+    fn def(&mut self, target: Option<&DefTarget>, value: Option<&Op>) -> Outcome {
+        let value = match value {
+            Some(op) => Some(self.exec(op)?),
+            None => None,
+        };
+        let Some(target) = target else {
+            return Err(Exit::host_fault("def of something that is no symbol"));
+        };
+        let value = match value {
+            Some(value) => value,
+            None => match self.account()?.environment() {
+                Some(env) => env.get_by_hash(target.symbol.hash())?.unwrap_or(Cell::Nil),
+                None => Cell::Nil,
+            },
+        };
+        self.define(&target.symbol, value.clone(), target.meta.as_ref())?;
+        self.done(juice::DEF, value)
+    }
+
+    fn cond(&mut self, ops: &Ops) -> Outcome {
+        self.charge(juice::COND)?;
+        let n = ops.len();
+        let mut i = 0;
+        while i + 1 < n {
+            if self.exec_nth(ops, i)?.is_truthy() {
+                return self.exec_nth(ops, i + 1);
+            }
+            i += 2;
+        }
+        if i < n {
+            self.exec_nth(ops, i)
+        } else {
+            Ok(Cell::Nil)
+        }
+    }
+
+    fn query(&mut self, ops: &Ops) -> Outcome {
+        self.charge(juice::QUERY)?;
+        let mark = self.state.mark();
+        let scope = self.locals.scope();
+        let outcome = self.sequence(ops, 0);
+        if let Err(abort @ Exit::Abort(_)) = outcome {
+            return Err(abort);
+        }
+        let during = self.origin_balance()?;
+        self.state.rollback(mark);
+        self.locals.restore(scope);
+        // The old state is installed anew; that is lower when coins came in meanwhile.
+        self.lower_limit(during)?;
+        outcome
+    }
+
+    fn try_ops(&mut self, ops: &Ops) -> Outcome {
+        let n = ops.len();
+        if n == 0 {
+            return self.done(juice::TRY, Cell::Nil);
+        }
+        for i in 0..n {
+            self.charge(juice::TRY)?;
+            let fork = self.fork;
+            let before = self.before();
+            let scope = self.locals.scope();
+            self.fork = self.new_fork();
+            match self.exec_nth(ops, i) {
+                Ok(value) => {
+                    self.remember(fork, before);
+                    return Ok(value);
+                }
+                Err(Exit::Error(error)) if i + 1 < n => {
+                    let used = self.juice();
+                    self.go_back(before);
+                    self.set_juice(used);
+                    self.locals.restore(scope);
+                    self.fork = fork;
+                    self.result = error.code;
+                }
+                Err(exit) => return Err(exit),
+            }
+        }
+        Ok(Cell::Nil)
+    }
+
+    /// Notes for an `unquote` under way what a successful `try` in its own context began with.
+    fn remember(&mut self, fork: u32, before: Before) {
+        if let Some(watch) = &mut self.watch
+            && watch.fork == fork
+            && watch.before.is_none()
+        {
+            watch.before = Some(before);
+        }
+    }
+
+    fn bind_and_run(&mut self, parts: &Let) -> Outcome {
+        self.charge(juice::LET)?;
+        let scope = self.locals.scope();
+        let outcome = self.bind_values(parts).and_then(|()| {
+            let bindings = parts.forms.count();
+            let mut outcome = self.sequence(&parts.ops, bindings);
+            while parts.looped && matches!(outcome, Err(Exit::Recur)) {
+                let args = std::mem::take(&mut self.pending);
+                outcome = if args.len() as u64 == bindings {
+                    self.locals.rewind(&scope);
+                    bind::arguments(self, &parts.forms, &args)
+                        .and_then(|()| self.sequence(&parts.ops, bindings))
+                } else {
+                    let text = format!(
+                        "Expected {bindings} value(s) for recur but got: {}",
+                        args.len()
+                    );
+                    Err(self.error(Code::Arity, text.as_str()))
+                };
+            }
+            outcome
+        });
+        self.locals.restore(scope);
+        outcome
+    }
+
+    fn bind_values(&mut self, parts: &Let) -> Outcome<()> {
+        for i in 0..parts.forms.count() {
+            let value = self.exec_nth(&parts.ops, i)?;
+            match parts.pattern(i)? {
+                Pattern::Name => {
+                    self.result = Cell::Nil;
+                    self.locals.push(value)?;
+                }
+                Pattern::Ignore => self.result = Cell::Nil,
+                Pattern::Other(form) => bind::bind(self, &form, value)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn lambda(&mut self, function: &Cell) -> Outcome {
+        self.charge(juice::LAMBDA)?;
+        if self.locals.len() == 0 {
+            return Ok(function.clone());
+        }
+        let env = Cell::from(self.locals.capture()?);
+        let Cell::Record(record) = function else {
+            return Err(Exit::host_fault("lambda without a function"));
+        };
+        if record.kind() == Some(RecordKind::Fn) {
+            return with_environment(record, &env);
+        }
+        let mut members = Vec::new();
+        for member in record.fields().iter() {
+            members.push(match member? {
+                Cell::Record(member) if member.kind() == Some(RecordKind::Fn) => {
+                    with_environment(&member, &env)?
+                }
+                other => other,
+            });
+        }
+        let fields: Vector = members.into_iter().collect();
+        Ok(Cell::from(Record::new(record.tag(), fields)?))
+    }
+
+    fn invoke(&mut self, op: &Op, ops: &Ops) -> Outcome {
+        let n = ops.len();
+        if n == 0 {
+            let empty = self.done(juice::BUILD, List::empty())?;
+            self.result = empty.clone();
+            return Ok(empty);
+        }
+        let fork = self.fork;
+        let function = self.exec_nth(ops, 0)?;
+        if !call::is_callable(&function) {
+            if self.fork != fork {
+                return Err(Exit::host_fault("no function after a successful try"));
+            }
+            let text = format!(
+                "Can't convert value of type {} to type Function",
+                crate::value::type_name(&function)
+            );
+            let error = Err(self.error(Code::Cast, text.as_str()));
+            return Self::traced(error, || Trace::FunctionOf(op.clone()));
+        }
+        let mut args = Args::with_capacity((n - 1).min(1 << 16) as usize);
+        for i in 1..n {
+            args.push(self.exec_nth(ops, i)?);
+        }
+        let outcome = self.call(&function, args);
+        Self::traced(outcome, || Trace::Expression(op.clone()))
+    }
+
+    /// Runs a form or op in the account that executes, with its front end (`spec/02 §2`).
+    pub(crate) fn run_form(&mut self, form: &Cell) -> Outcome {
+        let op = if crate::op::is_op(form) {
+            // Most commands are executed once: their hash is not worth its price.
+            match op_prepare::prepare(form, &mut 0) {
+                Some(op) => op,
+                None => return Err(Exit::host_fault("an op was expected")),
+            }
+        } else {
+            let op = self.front_end(form)?;
+            self.result = Cell::Nil;
+            op
+        };
+        self.exec(&op)
+    }
+
+    /// Makes an op of a form with the account's `*lang*`, or else the compiler.
+    fn front_end(&mut self, form: &Cell) -> Outcome<Op> {
+        let lang = self.lookup(self.address, &self.machine.lang.clone())?;
+        let made = match lang {
+            Some(lang) if call::is_function(&lang) => {
+                self.call(&lang, Args::from_iter([form.clone()]))?
+            }
+            _ => return self.compile_top(form),
+        };
+        self.op_of(&made)
+    }
+
+    /// The op that a compiler returned.
+    pub(crate) fn op_of(&mut self, made: &Cell) -> Outcome<Op> {
+        match op_prepare::prepare(made, &mut 0) {
+            Some(op) => Ok(op),
+            None => Err(self.error(Code::Compile, "Compilation did not result in an op")),
+        }
+    }
+
+    /// Adds or replaces a definition of the account that executes.
+    pub(crate) fn define(
+        &mut self,
+        symbol: &Symbol,
+        value: Cell,
+        meta: Option<&cells::Map>,
+    ) -> Outcome<()> {
+        let account = self.account_mut()?;
+        let slot = account.environment_mut();
+        let env = slot.take().unwrap_or_else(cells::Map::empty);
+        *slot = Some(env.assoc(Cell::from(symbol.clone()), value)?);
+        if let Some(meta) = meta {
+            let slot = account.metadata_mut();
+            let all = slot.take().unwrap_or_else(cells::Map::empty);
+            *slot = Some(all.assoc(Cell::from(symbol.clone()), Cell::from(meta.clone()))?);
+        }
+        Ok(())
+    }
+}
+
+/// Why a cell that could not be read when it was prepared can't be read now.
+fn unreadable(cell: &Cell) -> Exit {
+    for r in cell.refs() {
+        if let Err(error) = r.load() {
+            return Exit::from(error);
+        }
+    }
+    Exit::host_fault("an op that can't be read")
+}
+
+/// A closure over `env` from its template.
+fn with_environment(record: &Record, env: &Cell) -> Outcome {
+    let fields = record.fields().clone().assoc(2, env.clone())?;
+    let Some(fields) = fields else {
+        return Err(Exit::host_fault("function without an environment field"));
+    };
+    Ok(Cell::from(Record::new(record.tag(), fields)?))
+}

@@ -1,0 +1,177 @@
+//! Core functions, as data: one record says what a function is called, takes, costs, does and means.
+//!
+//! Execution, the documentation in the genesis state, tools and tests all read this table.
+
+mod accounts;
+mod actors;
+mod args;
+mod arithmetic;
+mod bounded_text;
+mod build;
+mod casts;
+mod compare;
+mod control;
+mod digest;
+mod eval;
+mod peers;
+mod predicates;
+mod read;
+mod sets;
+mod text;
+mod update;
+mod views;
+
+use std::sync::OnceLock;
+
+use cells::Cell;
+
+use crate::context::Context;
+use crate::exit::{Code, Outcome};
+
+/// How a core function is run. Its number of arguments has been checked.
+pub type Run = fn(&mut Context<'_>, &mut [Cell]) -> Outcome;
+
+/// A core function.
+#[derive(Debug)]
+pub struct Native {
+    /// Number in its encoding, `ed` + VLQ.
+    pub code: u16,
+    /// Name.
+    pub symbol: &'static str,
+    /// What it is for.
+    pub kind: Kind,
+    /// How many arguments it takes.
+    pub arity: Arity,
+    /// Parameter names, one entry for each form that a call may have.
+    pub params: &'static [&'static str],
+    /// What it does.
+    pub doc: &'static str,
+    /// What it returns.
+    pub returns: &'static str,
+    /// Error codes beside `ARITY`, and what raises them.
+    pub errors: &'static [(Code, &'static str)],
+    /// What it costs, in the notation of `spec/03 §1.3`.
+    pub juice: &'static str,
+    /// Source texts with the printed value, or `!:CODE` for an error. All are executed by a test.
+    pub examples: &'static [(&'static str, &'static str)],
+    /// The implementation.
+    pub run: Run,
+}
+
+/// What a core function is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// An ordinary function.
+    Function,
+    /// A function of one argument that answers true or false.
+    Predicate,
+    /// A function from a form and a continuation to a form.
+    Expander,
+}
+
+/// How many arguments a function takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arity {
+    /// This many.
+    Exactly(usize),
+    /// From the first to the second.
+    Between(usize, usize),
+    /// This many or more.
+    AtLeast(usize),
+    /// An even number.
+    Even,
+    /// An odd number.
+    Odd,
+    /// Any number.
+    Any,
+}
+
+impl Arity {
+    /// This many.
+    #[must_use]
+    pub const fn exactly(n: usize) -> Self {
+        Self::Exactly(n)
+    }
+
+    /// This many or more.
+    #[must_use]
+    pub const fn at_least(n: usize) -> Self {
+        Self::AtLeast(n)
+    }
+
+    /// From `low` to `high`.
+    #[must_use]
+    pub const fn between(low: usize, high: usize) -> Self {
+        Self::Between(low, high)
+    }
+
+    /// True when `n` arguments are acceptable.
+    #[must_use]
+    pub const fn accepts(self, n: usize) -> bool {
+        match self {
+            Self::Exactly(m) => n == m,
+            Self::Between(low, high) => low <= n && n <= high,
+            Self::AtLeast(low) => low <= n,
+            Self::Even => n.is_multiple_of(2),
+            Self::Odd => !n.is_multiple_of(2),
+            Self::Any => true,
+        }
+    }
+}
+
+/// The functions of one release, by code.
+#[derive(Debug)]
+pub struct Table {
+    by_code: Vec<Option<&'static Native>>,
+}
+
+impl Table {
+    fn new(groups: &[&'static [Native]]) -> Self {
+        let mut by_code = Vec::new();
+        for native in groups.iter().copied().flatten() {
+            let at = usize::from(native.code);
+            if by_code.len() <= at {
+                by_code.resize(at + 1, None);
+            }
+            by_code[at] = Some(native);
+        }
+        Self { by_code }
+    }
+
+    /// The function with this code.
+    #[inline]
+    #[must_use]
+    pub fn get(&self, code: u16) -> Option<&'static Native> {
+        self.by_code.get(usize::from(code)).copied().flatten()
+    }
+
+    /// All functions by ascending code.
+    pub fn iter(&self) -> impl Iterator<Item = &'static Native> {
+        self.by_code.iter().copied().flatten()
+    }
+}
+
+/// Every group of functions.
+const GROUPS: &[&[Native]] = &[
+    accounts::NATIVES,
+    actors::NATIVES,
+    arithmetic::NATIVES,
+    build::NATIVES,
+    casts::NATIVES,
+    compare::NATIVES,
+    control::NATIVES,
+    digest::NATIVES,
+    eval::NATIVES,
+    peers::NATIVES,
+    predicates::NATIVES,
+    read::NATIVES,
+    sets::NATIVES,
+    text::NATIVES,
+    update::NATIVES,
+];
+
+/// The functions of release 0.8.5.
+pub(crate) fn table_0_8_5() -> &'static Table {
+    static TABLE: OnceLock<Table> = OnceLock::new();
+    TABLE.get_or_init(|| Table::new(GROUPS))
+}

@@ -1,0 +1,178 @@
+//! Ops, prepared for execution.
+//!
+//! An op cell is taken apart once into a tree of [`Op`]s; the compiler makes such trees directly, and their cells
+//! only when somebody looks at them. What an op cell may contain is checked when it is executed, not when it is
+//! decoded (`spec/02 §6`, `§11`), so a tree can hold parts that fault.
+
+use std::sync::{Arc, OnceLock};
+
+use cells::{Cell, CellError, Map, Ref, Symbol, Vector};
+
+/// An op: shared, immutable.
+#[derive(Debug, Clone)]
+pub struct Op(Arc<Node>);
+
+#[derive(Debug)]
+struct Node {
+    kind: Kind,
+    cell: OnceLock<Cell>,
+}
+
+/// What an op does.
+#[derive(Debug)]
+pub(crate) enum Kind {
+    Constant(Cell),
+    Local(u64),
+    Special(u8),
+    SetLocal {
+        position: i64,
+        value: Op,
+    },
+    Lookup {
+        address: Option<Op>,
+        symbol: Symbol,
+    },
+    /// A look-up in an account known in advance.
+    LookupAt {
+        address: u64,
+        symbol: Symbol,
+    },
+    /// `target` is `None` for a key that faults.
+    Def {
+        key: Cell,
+        target: Option<DefTarget>,
+        value: Option<Op>,
+    },
+    Do(Ops),
+    Cond(Ops),
+    Invoke(Ops),
+    Query(Ops),
+    Try(Ops),
+    Let(Box<Let>),
+    Lambda(Cell),
+    /// An op that has not been taken apart yet.
+    Deferred(Ref),
+    /// Executing this is a host fault.
+    Fault(&'static str),
+}
+
+#[derive(Debug)]
+pub(crate) struct DefTarget {
+    pub(crate) symbol: Symbol,
+    pub(crate) meta: Option<Map>,
+}
+
+/// `let` or `loop`.
+#[derive(Debug)]
+pub(crate) struct Let {
+    pub(crate) looped: bool,
+    pub(crate) forms: Vector,
+    /// The forms, taken apart; empty when there are too many to keep.
+    pub(crate) patterns: Box<[Pattern]>,
+    pub(crate) ops: Ops,
+}
+
+impl Let {
+    pub(crate) fn pattern(&self, i: u64) -> Result<Pattern, CellError> {
+        match self.patterns.get(i as usize) {
+            Some(pattern) => Ok(pattern.clone()),
+            None => Ok(Pattern::of(self.forms.get(i)?.unwrap_or(Cell::Nil))),
+        }
+    }
+}
+
+/// A binding form.
+#[derive(Debug, Clone)]
+pub(crate) enum Pattern {
+    /// A symbol.
+    Name,
+    /// The symbol `_`.
+    Ignore,
+    /// Anything else.
+    Other(Cell),
+}
+
+impl Pattern {
+    pub(crate) fn of(form: Cell) -> Self {
+        match &form {
+            Cell::Symbol(s) if s.name() == b"_" => Self::Ignore,
+            Cell::Symbol(_) => Self::Name,
+            _ => Self::Other(form),
+        }
+    }
+}
+
+/// The children of an op.
+#[derive(Debug)]
+pub(crate) enum Ops {
+    /// Taken apart.
+    Ready(Box<[Op]>),
+    /// Too many to keep; each is taken apart when it is executed.
+    Many(Vector, Casting),
+}
+
+/// What a child that is no op means (`spec/02 §6`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Casting {
+    /// A constant of itself.
+    Constant,
+    /// A host fault when executed.
+    Fault,
+}
+
+impl Ops {
+    pub(crate) fn len(&self) -> u64 {
+        match self {
+            Self::Ready(ops) => ops.len() as u64,
+            Self::Many(ops, _) => ops.count(),
+        }
+    }
+}
+
+impl Op {
+    pub(crate) fn new(kind: Kind) -> Self {
+        Self(Arc::new(Node {
+            kind,
+            cell: OnceLock::new(),
+        }))
+    }
+
+    pub(crate) fn with_cell(kind: Kind, cell: Cell) -> Self {
+        Self(Arc::new(Node {
+            kind,
+            cell: OnceLock::from(cell),
+        }))
+    }
+
+    pub(crate) fn kind(&self) -> &Kind {
+        &self.0.kind
+    }
+
+    /// The op as a value.
+    #[must_use]
+    pub fn cell(&self) -> &Cell {
+        self.0
+            .cell
+            .get_or_init(|| crate::op_encode::encode(&self.0.kind))
+    }
+
+    /// The value, if the op is a constant.
+    #[must_use]
+    pub(crate) fn constant(&self) -> Option<&Cell> {
+        match &self.0.kind {
+            Kind::Constant(value) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+/// True when a cell is an op.
+#[must_use]
+pub fn is_op(cell: &Cell) -> bool {
+    match cell {
+        Cell::Special(_) | Cell::Local(_) => true,
+        Cell::Coded(c) => c.op().is_some(),
+        Cell::Record(r) => r.kind().is_some_and(cells::RecordKind::is_op),
+        _ => false,
+    }
+}
