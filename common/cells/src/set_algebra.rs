@@ -159,6 +159,8 @@ fn leaf_leaf(a: &SetTrie, b: &SetTrie, op: SetOp) -> Result<SetTrie, CellError> 
     if kept.len() == left.len() && kept.iter().zip(left).all(|(k, l)| k.hash == l.hash) {
         return Ok(a.clone());
     }
+    // Built by inclusion: what was there twice is there once.
+    kept.dedup_by_key(|e| e.hash);
     Ok(SetTrie::from_sorted(kept))
 }
 
@@ -284,7 +286,9 @@ fn slice(set: &SetTrie, start: u64, end: u64, depth: u32) -> Result<SetTrie, Cel
             .skip(start as usize)
             .take(count as usize)
             .collect();
-        return Ok(SetTrie::leaf(part?.into()));
+        let mut part = part?;
+        part.sort_by_key(|e| e.hash);
+        return Ok(SetTrie::leaf(part.into()));
     }
     let mut result = set.clone();
     let mut k = set.as_tree().map_or(0, |(_, _, children)| children.len());
@@ -352,7 +356,7 @@ fn with_child(set: &SetTrie, i: usize, part: SetTrie) -> Result<SetTrie, CellErr
 
 fn shrink(set: SetTrie) -> Result<SetTrie, CellError> {
     if set.count() <= LEAF_MAX as u64 {
-        Ok(SetTrie::leaf(set.to_entries()?.into()))
+        set.to_leaf()
     } else {
         Ok(set)
     }
@@ -442,6 +446,22 @@ mod tests {
             "c7c76cded434371b9344cbd33524fe0bbdf65536574381951b40729d3cca87cf"
         );
         assert_eq!(hash(&canonical.exclude(&x).unwrap()), hash(&a));
+    }
+
+    #[test]
+    fn an_element_filed_in_the_wrong_place_can_be_included_again() {
+        let (a, x) = (a(), Cell::Long(4));
+        let union = a
+            .combine(&[x.clone()].into_iter().collect(), SetOp::Union)
+            .unwrap();
+        let twice = union.include(x.clone()).unwrap();
+        assert_eq!(twice.count(), 22);
+        assert_eq!(
+            hash(&twice),
+            "10b56b3fdbd4bc9c5663ebaa012e3724d24e3a922ca5b6080afdee03cf38fbd0"
+        );
+        // Either removal takes one of the two.
+        assert_eq!(twice.exclude(&x).unwrap().count(), 21);
     }
 
     #[test]

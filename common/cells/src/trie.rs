@@ -282,6 +282,30 @@ impl<E: Entry> Trie<E> {
         Ok(self)
     }
 
+    /// True when an insertion of this key hash would find it in place.
+    pub(crate) fn insertion_meets(&self, hash: &Hash) -> Result<bool, CellError> {
+        let mut trie = self.clone();
+        for _ in 0..=MAX_LEVELS {
+            let below = match trie.as_tree() {
+                None => {
+                    let entries = trie.as_leaf().unwrap_or_default();
+                    return Ok(entries.binary_search_by(|e| e.hash().cmp(hash)).is_ok());
+                }
+                Some((shift, mask, children)) => {
+                    if hash.common_prefix(&trie.first_hash()?) < shift as usize {
+                        return Ok(false);
+                    }
+                    match child_position(mask, hash.digit(shift as usize)) {
+                        None => return Ok(false),
+                        Some(i) => child::<E>(children.get(i).ok_or(CHILD)?)?,
+                    }
+                }
+            };
+            trie = below;
+        }
+        Err(DEEP)
+    }
+
     /// Without the entry of this key hash.
     pub(crate) fn remove(mut self, hash: &Hash) -> Result<Self, CellError> {
         if self.find(hash, |_| ())?.is_some() {
@@ -369,6 +393,13 @@ impl<E: Entry> Trie<E> {
         Entries {
             stack: vec![(self.clone(), 0, self.count())],
         }
+    }
+
+    /// A leaf of all entries. They are sorted, as a tree can hold them in another order (`spec/01 §9.6`).
+    pub(crate) fn to_leaf(&self) -> Result<Self, CellError> {
+        let mut entries = self.to_entries()?;
+        entries.sort_by(|a, b| a.hash().cmp(b.hash()));
+        Ok(Self::leaf(entries.into()))
     }
 
     /// All entries in hash order.
@@ -460,7 +491,10 @@ fn remove<E: Entry>(trie: &mut Trie<E>, hash: &Hash, level: u32) -> Result<(), C
     let inner = own(&mut trie.0);
     match &mut inner.body {
         Body::Leaf(entries) => {
-            entries.retain(|e| e.hash() != hash);
+            // One only: a set can hold an element twice (`spec/01 §9.6`).
+            if let Some(i) = entries.iter().position(|e| e.hash() == hash) {
+                entries.remove(i);
+            }
             inner.count = entries.len() as u64;
             return Ok(());
         }
@@ -489,7 +523,7 @@ fn remove<E: Entry>(trie: &mut Trie<E>, hash: &Hash, level: u32) -> Result<(), C
         }
     }
     if trie.count() <= LEAF_MAX as u64 {
-        *trie = Trie::leaf(trie.to_entries()?.into());
+        *trie = trie.to_leaf()?;
     }
     Ok(())
 }
