@@ -70,7 +70,7 @@ fn child_that_writes() {
 #[test]
 fn a_killed_writer_loses_nothing_it_acknowledged() {
     let long = std::env::var_os("CONVEXD_LONG").is_some_and(|v| v == "1");
-    let kills = if long { 2000 } else { 20 };
+    let kills = if long { 1000 } else { 20 };
     let dir = tempfile::tempdir().unwrap();
     open(dir.path()).close().unwrap();
     let mut rng = Rng(4);
@@ -122,15 +122,19 @@ fn a_killed_writer_loses_nothing_it_acknowledged() {
         child.wait().unwrap();
         stop.store(true, Ordering::Relaxed);
         watcher.join().unwrap();
+        // The newest cells, and of the older ones so many that the work does not grow with the square of the kills.
+        let looked_at: Vec<u64> = (durable.saturating_sub(3000)..durable)
+            .chain((0..2000).map(|_| rng.below(durable)))
+            .collect();
         // The dead writer's readers go on having everything.
-        for n in 0..durable {
+        for &n in &looked_at {
             must_be_there(&reader, n);
         }
         let w = open(dir.path());
-        for n in 0..durable {
+        for &n in &looked_at {
             assert_eq!(w.get(&nth(n).0).unwrap().unwrap().encoding, nth(n).1);
         }
-        if kill % 2 == 0 {
+        if kill % 2 == 0 && (kill < 20 || kill % 100 == 0) {
             w.close().unwrap();
             let (still, info) = Reader::inspect(&dir.path().join("s.etch")).unwrap();
             assert!(!info.in_use && !info.log);
