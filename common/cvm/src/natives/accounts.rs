@@ -376,11 +376,7 @@ fn place(ctx: &Context<'_>, args: &[Cell]) -> Outcome<(u64, Symbol)> {
 }
 
 fn lookup(ctx: &mut Context<'_>, args: &mut [Cell]) -> Outcome {
-    let (mut address, symbol) = place(ctx, args)?;
-    if ctx.state.account(address)?.is_none() {
-        // A missing account sees what core defines (`spec/03 §5.2`).
-        address = crate::env::CORE;
-    }
+    let (address, symbol) = place(ctx, args)?;
     let value = ctx.lookup(address, &symbol)?;
     ctx.done(juice::LOOKUP_FUNCTION, value.unwrap_or(Cell::Nil))
 }
@@ -651,7 +647,7 @@ mod tests {
                 "5",
             ),
             ("(lookup-meta #99999999 'count)", "nil"),
-            ("(apply lookup [#99999999 'count])", "count"),
+            ("(apply lookup [#99999999 'count])", "nil"),
         ]);
     }
 

@@ -65,7 +65,7 @@ pub(super) const NATIVES: &[Native] = &[
             ("(apply + [1 2])", "3"),
             ("(apply + 1 2 '(3 4))", "10"),
             ("(apply + nil)", "0"),
-            ("(apply + 1)", "!:ARITY"),
+            ("(apply +)", "!:ARITY"),
             ("(apply + 1 2)", "!:CAST"),
         ],
         run: apply,

@@ -175,3 +175,58 @@ pub(crate) fn table_0_8_5() -> &'static Table {
     static TABLE: OnceLock<Table> = OnceLock::new();
     TABLE.get_or_init(|| Table::new(GROUPS))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::rules::Rules;
+    use crate::testing::eval;
+
+    #[test]
+    fn every_example_in_the_table_gives_what_it_says() {
+        let mut wrong = Vec::new();
+        for native in Rules::latest().natives() {
+            let name = native.symbol;
+            assert!(!native.examples.is_empty(), "{name} has no example");
+            for (source, expected) in native.examples {
+                let seen = eval(source);
+                if seen != *expected {
+                    wrong.push(format!("{name}: {source} gives {seen}, not {expected}"));
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn every_function_is_documented() {
+        for native in Rules::latest().natives() {
+            for text in [native.doc, native.returns, native.juice] {
+                assert!(!text.is_empty(), "{}", native.symbol);
+            }
+            assert!(!native.params.is_empty(), "{}", native.symbol);
+            for (code, when) in native.errors {
+                assert!(!when.is_empty(), "{} {code:?}", native.symbol);
+            }
+        }
+    }
+
+    #[test]
+    fn a_wrong_number_of_arguments_is_an_arity_error_that_costs_nothing() {
+        for native in Rules::latest().natives() {
+            for n in 0..8 {
+                if native.arity.accepts(n) {
+                    continue;
+                }
+                let call = format!("(apply {} [{}])", native.symbol, "1 ".repeat(n));
+                assert_eq!(eval(&format!("(try {call} *result*)")), ":ARITY", "{call}");
+                // What is spent is that of the two branches, of `apply` and of its arguments alone.
+                let shown = eval(&format!(
+                    "(let [start *juice*] (try {call} (- *juice* start)))"
+                ));
+                let vector = if n == 0 { 5 } else { 55 + 55 * n };
+                let expected = 10 + 50 + 10 + vector + 50 + 50 * n + 50 + 5;
+                assert_eq!(shown, expected.to_string(), "{call}");
+            }
+        }
+    }
+}
