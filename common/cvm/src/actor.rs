@@ -28,25 +28,28 @@ impl Context<'_> {
     /// `CAST`, `NOBODY`, `FUNDS`, `ARGUMENT` and `STATE` before the call; afterwards what the function raises.
     pub fn actor_call(&mut self, target: &Cell, offer: i64, name: &Symbol, args: Args) -> Outcome {
         let Some((address, scope)) = target_parts(target) else {
-            return Err(self.error(
-                Code::Cast,
-                "call target must be an Address or [Address *scope*] vector",
-            ));
+            let text = match target {
+                Cell::Vector(v) if v.count() != 2 => "call target vector must have length 2",
+                Cell::Vector(_) => "call target vector must start with an Address",
+                _ => "call target must be an Address or [Address *scope*] vector",
+            };
+            return Err(self.error(Code::Cast, text));
         };
         if self.state.account(address)?.is_none() {
             return Err(self.error(
                 Code::Nobody,
-                format!("Actor does not exist: #{address}").as_str(),
+                format!("Call target Account does not exist: {target}").as_str(),
             ));
         }
         if offer > 0 && self.account()?.balance < offer {
-            return Err(self.error(
-                Code::Funds,
-                format!("Insufficient funds for offer: {offer}").as_str(),
-            ));
+            let text = format!(
+                "Insufficient funds for offer: {offer} trying to call Actor {target} function ({name:?} ...)"
+            );
+            return Err(self.error(Code::Funds, text.as_str()));
         }
         if offer < 0 {
-            return Err(self.error(Code::Argument, "Can't offer a negative amount"));
+            let text = format!("Cannot make negative offer in Actor call: {offer}");
+            return Err(self.error(Code::Argument, text.as_str()));
         }
         let Some(function) = self.callable_function(address, name)? else {
             let text = match self.own_value(address, name)? {

@@ -385,7 +385,9 @@ impl Context<'_> {
             Some(lang) if call::is_function(&lang) => {
                 self.call(&lang, Args::from_iter([form.clone()]))?
             }
-            _ => return self.compile_top(form),
+            Some(_) => return self.compile_top(form),
+            // Where even core can't be reached, no form can be run (`spec/04 §12.1`).
+            None => return Err(self.error(Code::Undeclared, "*lang*")),
         };
         self.op_of(&made)
     }

@@ -44,6 +44,7 @@ pub(crate) fn small_state() -> State {
     for (code, name) in crate::special::SPECIALS.iter().enumerate() {
         bind(name, Cell::Special(code as u8), &[]);
     }
+    bind("*lang*", Cell::Nil, &[]);
     let accounts: Vector = (0..14)
         .map(|address| {
             let mut account = Account::default();

@@ -420,7 +420,7 @@ mod tests {
     fn a_cell_that_is_no_state_is_refused() {
         let fields = [Cell::Nil, Cell::Nil, Cell::Nil, Cell::Nil];
         let odd = Cell::from(Record::of_kind(RecordKind::State, fields));
-        for cell in [Cell::Nil, Cell::from(Account::default().to_cell()), odd] {
+        for cell in [Cell::Nil, Account::default().to_cell(), odd] {
             assert!(
                 matches!(State::from_cell(&cell), Err(CellError::Malformed(_))),
                 "{cell}"

@@ -208,8 +208,8 @@ mod tests {
             Cell::Nil,
             Cell::Long(0x20),
             blob(5000, 0),
-            nest(&[small.clone()]),
-            nest(&[large.clone()]),
+            nest(std::slice::from_ref(&small)),
+            nest(std::slice::from_ref(&large)),
             nest(&[
                 nest(&[large.clone(), large.clone()]),
                 small.clone(),
