@@ -1,5 +1,6 @@
 //! Indexes: radix maps over byte strings, in the order of their keys (`spec/01 §10`).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -7,7 +8,7 @@ use smallvec::SmallVec;
 use crate::hash::common_digits;
 use crate::node::{self, Cache, Node};
 use crate::trie::{MAX_LEVELS, child_position, digits};
-use crate::{Cell, CellError, Ref, tag, vlq};
+use crate::{Cell, CellError, Hash, Ref, tag, vlq};
 
 /// Hex digits of a key that count.
 const MAX_DIGITS: usize = 64;
@@ -326,18 +327,31 @@ impl Index {
         }
         let mut part = self.clone();
         for _ in end..self.count() {
-            let (key, _) = part.entry_at(part.count() - 1)?.ok_or(KEY)?;
-            part = part.dissoc(&key)?;
+            let last = part.count().checked_sub(1).ok_or(SHORT)?;
+            part = part.without_entry_at(last)?;
         }
         for _ in 0..start {
-            let (key, _) = part.entry_at(0)?.ok_or(KEY)?;
-            part = part.dissoc(&key)?;
+            part = part.without_entry_at(0)?;
         }
         Ok(Some(part))
     }
 
+    /// Without entry `i`. In a malformed tree its key may lead elsewhere: that is an error, since a loop that waits
+    /// for the count to fall would otherwise run as often as the tree claims to have entries.
+    fn without_entry_at(self, i: u64) -> Result<Self, CellError> {
+        let (key, _) = self.entry_at(i)?.ok_or(SHORT)?;
+        let before = self.count();
+        let rest = self.dissoc(&key)?;
+        if rest.count() < before {
+            Ok(rest)
+        } else {
+            Err(SHORT)
+        }
+    }
+
     /// Keeps the entries whose value passes `keep`, in the order and with the promotions that belief merge
-    /// depends on (`spec/01 §10.4`, value filter).
+    /// depends on (`spec/01 §10.4`, value filter). `keep` must depend on the value alone: what is below one branch is
+    /// filtered once, however often a hostile tree refers to it.
     ///
     /// # Errors
     /// When a node, key or value can't be read, or the tree is malformed, or `keep` fails.
@@ -345,7 +359,7 @@ impl Index {
         &self,
         keep: &mut dyn FnMut(&Cell) -> Result<bool, E>,
     ) -> Result<Self, E> {
-        filter(self, keep, 0)
+        filter(self, keep, &mut HashMap::new(), 0)
     }
 
     /// Keys and values in key order. Ends after the first error.
@@ -611,9 +625,13 @@ fn replace_child(index: &mut Index, digit: u8, below: Index) -> Result<(), CellE
     Ok(())
 }
 
+/// What the value filter made of the nodes behind branches; `None` where nothing changed.
+type Filtered = HashMap<Hash, Option<Index>>;
+
 fn filter<E: From<CellError>>(
     index: &Index,
     keep: &mut dyn FnMut(&Cell) -> Result<bool, E>,
+    done: &mut Filtered,
     level: u32,
 ) -> Result<Index, E> {
     if level > MAX_LEVELS {
@@ -625,9 +643,21 @@ fn filter<E: From<CellError>>(
         let Some(i) = child_position(result.0.mask, digit) else {
             continue;
         };
-        let before = child(result.0.children.get(i).ok_or(CHILD)?)?;
-        let after = filter(&before, keep, level + 1)?;
-        if !after.ptr_eq(&before) {
+        let slot = result.0.children.get(i).ok_or(CHILD)?;
+        let branch = slot.lazy_hash();
+        let changed = match branch.and_then(|hash| done.get(&hash)) {
+            Some(known) => known.clone(),
+            None => {
+                let before = child(slot)?;
+                let after = filter(&before, keep, done, level + 1)?;
+                let changed = (!after.ptr_eq(&before)).then_some(after);
+                if let Some(hash) = branch {
+                    done.insert(hash, changed.clone());
+                }
+                changed
+            }
+        };
+        if let Some(after) = changed {
             replace_child(&mut result, digit, after)?;
         }
     }

@@ -1,7 +1,9 @@
 //! Memory size: what storing a value costs (`spec/01 §14`).
 
+use std::collections::HashMap;
+
 use crate::node::{self, Node};
-use crate::{Cell, CellError, MAX_EMBEDDED};
+use crate::{Cell, CellError, Hash, MAX_EMBEDDED};
 
 /// Bytes added for each cell that is stored on its own.
 const OVERHEAD: u64 = 64;
@@ -31,6 +33,8 @@ fn shallow(cell: &Cell) -> Option<u64> {
 /// A node whose children are being summed up.
 struct Frame {
     cell: Cell,
+    /// Its hash, when it was read from behind a branch.
+    branch: Option<Hash>,
     next: usize,
     sum: u64,
 }
@@ -44,8 +48,12 @@ impl Cell {
         if let Some(size) = shallow(self) {
             return Ok(size);
         }
+        // A source may hand out a new copy, without its size, each time it is asked for the same branch; values that share
+        // their children would then be walked once for each way to them.
+        let mut sizes: HashMap<Hash, u64> = HashMap::new();
         let mut stack = vec![Frame {
             cell: self.clone(),
+            branch: None,
             next: 0,
             sum: 0,
         }];
@@ -59,24 +67,33 @@ impl Cell {
             let mut below = None;
             while let Some(r) = node.ref_at(frame.next) {
                 frame.next += 1;
+                let branch = r.lazy_hash();
+                if let Some(size) = branch.and_then(|hash| sizes.get(&hash)) {
+                    frame.sum = add(frame.sum, *size);
+                    continue;
+                }
                 let child = r.load()?;
                 match shallow(&child) {
                     Some(size) => frame.sum = add(frame.sum, size),
                     None => {
-                        below = Some(child.into_cell());
+                        below = Some((child.into_cell(), branch));
                         break;
                     }
                 }
             }
-            if let Some(cell) = below {
+            if let Some((cell, branch)) = below {
                 stack.push(Frame {
                     cell,
+                    branch,
                     next: 0,
                     sum: 0,
                 });
                 continue;
             }
             let total = finish(node, frame.sum);
+            if let Some(hash) = frame.branch {
+                sizes.insert(hash, total);
+            }
             stack.pop();
             match stack.last_mut() {
                 Some(parent) => parent.sum = add(parent.sum, total),

@@ -167,6 +167,15 @@ impl Ref {
         }
     }
 
+    /// The hash of a child that was decoded as a branch. Only such children can be shared between parents beyond what
+    /// the bytes of a message suggest.
+    pub(crate) fn lazy_hash(&self) -> Option<Hash> {
+        match &self.0 {
+            Slot::Direct(_) => None,
+            Slot::Lazy(lazy) => Some(*lazy.hash()),
+        }
+    }
+
     /// True when the child is written as a hash (`spec/01 §5`).
     #[must_use]
     pub fn is_branch(&self) -> bool {

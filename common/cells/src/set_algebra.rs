@@ -57,7 +57,7 @@ impl Set {
     /// malformed.
     pub fn combine(&self, other: &Self, op: SetOp) -> Result<Self, CellError> {
         let level = self.0.as_tree().map_or(0, |(shift, ..)| u32::from(shift));
-        merge(&self.0, &other.0, op, level, 0).map(Self)
+        merge(&self.0, &other.0, op, level, &mut Walk::new(self, other)).map(Self)
     }
 
     /// Elements `start..end` by position; `None` unless 0 ≤ start ≤ end ≤ count.
@@ -76,7 +76,7 @@ impl Set {
     /// # Errors
     /// When a node can't be read or a tree is malformed.
     pub fn contains_all(&self, other: &Self) -> Result<bool, CellError> {
-        contains_all(&self.0, &other.0, 0)
+        contains_all(&self.0, &other.0, &mut Walk::new(self, other))
     }
 }
 
@@ -85,6 +85,37 @@ fn check_depth(depth: u32) -> Result<(), CellError> {
         Err(CellError::Malformed("set tree too deep"))
     } else {
         Ok(())
+    }
+}
+
+/// Bounds a walk over two trees. A few nodes that share their children can stand for more nodes than anybody can visit,
+/// whatever number of elements they claim; of a tree whose elements are all there, each has at most 64 nodes above it.
+struct Walk {
+    depth: u32,
+    steps: u64,
+}
+
+impl Walk {
+    fn new(a: &Set, b: &Set) -> Self {
+        let elements = a.count().saturating_add(b.count());
+        Self {
+            depth: 0,
+            steps: elements.saturating_add(2).saturating_mul(64),
+        }
+    }
+
+    /// One level down, for one pair of nodes.
+    fn enter(&mut self) -> Result<(), CellError> {
+        self.steps = self.steps.checked_sub(1).ok_or(CellError::Malformed(
+            "set tree with more nodes than its elements need",
+        ))?;
+        check_depth(self.depth)?;
+        self.depth += 1;
+        Ok(())
+    }
+
+    fn leave(&mut self) {
+        self.depth -= 1;
     }
 }
 
@@ -99,16 +130,18 @@ fn merge(
     y: &SetTrie,
     op: SetOp,
     level: u32,
-    depth: u32,
+    walk: &mut Walk,
 ) -> Result<SetTrie, CellError> {
-    check_depth(depth)?;
-    match (x.as_tree(), y.as_tree()) {
+    walk.enter()?;
+    let merged = match (x.as_tree(), y.as_tree()) {
         (None, None) => leaf_leaf(x, y, op),
-        (None, Some(_)) => tree_leaf(y, x, op.reversed(), level, depth),
-        (Some(_), None) => tree_leaf(x, y, op, level, depth),
+        (None, Some(_)) => tree_leaf(y, x, op.reversed(), level, walk),
+        (Some(_), None) => tree_leaf(x, y, op, level, walk),
         (Some((a, ..)), Some((b, ..))) if a != b => Err(CellError::Misaligned),
-        (Some(_), Some(_)) => tree_tree(x, y, op, level, depth),
-    }
+        (Some(_), Some(_)) => tree_tree(x, y, op, level, walk),
+    };
+    walk.leave();
+    merged
 }
 
 fn leaf_leaf(a: &SetTrie, b: &SetTrie, op: SetOp) -> Result<SetTrie, CellError> {
@@ -169,7 +202,7 @@ fn tree_leaf(
     leaf: &SetTrie,
     op: SetOp,
     level: u32,
-    depth: u32,
+    walk: &mut Walk,
 ) -> Result<SetTrie, CellError> {
     let (_, mask, children) = tree
         .as_tree()
@@ -184,7 +217,7 @@ fn tree_leaf(
             .filter(|e| e.hash.digit(level as usize) == digit)
             .cloned()
             .collect();
-        let after = merge(&before, &SetTrie::leaf(sub), op, level + 1, depth + 1)?;
+        let after = merge(&before, &SetTrie::leaf(sub), op, level + 1, walk)?;
         changed |= !equal(&before, &after);
         parts.push((digit, after));
     }
@@ -209,7 +242,7 @@ fn tree_tree(
     b: &SetTrie,
     op: SetOp,
     level: u32,
-    depth: u32,
+    walk: &mut Walk,
 ) -> Result<SetTrie, CellError> {
     let (Some((_, a_mask, a_children)), Some((_, b_mask, b_children))) = (a.as_tree(), b.as_tree())
     else {
@@ -220,7 +253,7 @@ fn tree_tree(
     for digit in digits(a_mask | b_mask) {
         let left = child_or_empty(a_mask, a_children, digit)?;
         let right = child_or_empty(b_mask, b_children, digit)?;
-        let after = merge(&left, &right, op, level + 1, depth + 1)?;
+        let after = merge(&left, &right, op, level + 1, walk)?;
         changed |= !equal(&left, &after);
         parts.push((digit, after));
     }
@@ -362,8 +395,7 @@ fn shrink(set: SetTrie) -> Result<SetTrie, CellError> {
     }
 }
 
-fn contains_all(a: &SetTrie, b: &SetTrie, depth: u32) -> Result<bool, CellError> {
-    check_depth(depth)?;
+fn contains_all(a: &SetTrie, b: &SetTrie, walk: &mut Walk) -> Result<bool, CellError> {
     match (a.as_tree(), b.as_tree()) {
         (None, _) => {
             if a.ptr_eq(b) {
@@ -394,9 +426,11 @@ fn contains_all(a: &SetTrie, b: &SetTrie, depth: u32) -> Result<bool, CellError>
             for digit in digits(b_mask) {
                 let left = child_or_empty(a_mask, a_children, digit)?;
                 let right = child_or_empty(b_mask, b_children, digit)?;
-                if !contains_all(&left, &right, depth + 1)? {
+                walk.enter()?;
+                if !contains_all(&left, &right, walk)? {
                     return Ok(false);
                 }
+                walk.leave();
             }
             Ok(true)
         }

@@ -3,6 +3,8 @@
 //! The decoder lets malformed trees pass, since the network only trips over them when it uses them. This check
 //! finds them at once; it is for imports, tools and tests, not for the consensus path.
 
+use std::collections::HashSet;
+
 use crate::set::SetEntry;
 use crate::trie::{Entry, Trie};
 use crate::{Cell, CellError, Coded, Index, Op, Record, RecordKind, Ref, Vector, index};
@@ -27,9 +29,14 @@ const MAX_SUPPLY: i64 = 1_000_000_000_000_000_000;
 /// The first rule that is broken, or a part that can't be read.
 pub fn validate(cell: &Cell) -> Result<(), Invalid> {
     let mut stack = vec![cell.clone()];
+    // A few branches that share their children can stand for more nodes than anybody can visit.
+    let mut seen = HashSet::new();
     while let Some(cell) = stack.pop() {
         shape(&cell)?;
         for r in cell.refs() {
+            if r.lazy_hash().is_some_and(|hash| !seen.insert(hash)) {
+                continue;
+            }
             let child = r.load()?;
             if child.has_children() {
                 stack.push(child.into_cell());
