@@ -248,6 +248,14 @@ pub(crate) fn inspect<F: FileLayer>(file: &F, name: &Path) -> Result<Found, Erro
         }
     }
     if let Some(base) = best {
+        if base.header.length < EMPTY_LENGTH {
+            // Never written by us; new records would go over the index.
+            return Err(Error::LogDamaged {
+                file: name.to_owned(),
+                at: 0,
+                why: "length shorter than an empty store",
+            });
+        }
         return Ok(Found::Base(base));
     }
     // The first header is durable before the first frame is written. So a file without header but with anything after the
@@ -507,6 +515,37 @@ mod tests {
         let mut packed = Vec::new();
         pack(&block, &mut packed);
         assert!(packed.len() < 100);
+    }
+
+    #[test]
+    fn a_base_whose_data_would_end_within_the_index_is_refused() {
+        struct Bytes(Vec<u8>);
+        impl FileLayer for Bytes {
+            fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<usize> {
+                let rest = &self.0[at as usize..];
+                let n = rest.len().min(buf.len());
+                buf[..n].copy_from_slice(&rest[..n]);
+                Ok(n)
+            }
+            fn write_at(&self, _: u64, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::ReadOnlyFilesystem.into())
+            }
+            fn sync(&self) -> io::Result<()> {
+                Ok(())
+            }
+            fn size(&self) -> io::Result<u64> {
+                Ok(self.0.len() as u64)
+            }
+            fn reserve(&self, _: u64, _: u64) -> io::Result<()> {
+                Err(io::ErrorKind::ReadOnlyFilesystem.into())
+            }
+        }
+        let mut base = base();
+        let found = inspect(&Bytes(base.encode().to_vec()), "log".as_ref());
+        assert!(matches!(found, Ok(Found::Base(b)) if b == base));
+        base.header.length = EMPTY_LENGTH - 1;
+        let found = inspect(&Bytes(base.encode().to_vec()), "log".as_ref());
+        assert!(matches!(found, Err(Error::LogDamaged { .. })));
     }
 
     #[test]
