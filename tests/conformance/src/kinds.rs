@@ -3,11 +3,13 @@
 //! A new kind is a file below `kinds/` with one type that implements [`Kind`], and one line in [`KINDS`].
 
 mod class;
+mod cvm_eval;
 mod decode_reject;
 mod ed25519;
 mod encoding;
 mod etch;
 mod messages;
+mod transactions;
 mod unsupported;
 
 use cells::{Cell, DecodeError};
@@ -79,8 +81,8 @@ pub(crate) static KINDS: &[&dyn Kind] = &[
     &encoding::Encoding,
     &decode_reject::DecodeReject,
     &etch::Etch,
-    &unsupported::CVM_EVAL,
-    &unsupported::TRANSACTIONS,
+    &cvm_eval::CvmEval,
+    &transactions::Transactions,
     &unsupported::CONSENSUS_MERGE,
     &unsupported::WIRE,
     &unsupported::REST,

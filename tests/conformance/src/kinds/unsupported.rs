@@ -24,18 +24,6 @@ impl Kind for Unsupported {
     }
 }
 
-/// Evaluations.
-pub(super) static CVM_EVAL: Unsupported = Unsupported {
-    name: "cvm-eval",
-    recognises: |fields| has(fields, &["src", "as"]),
-};
-
-/// Blocks applied to a state.
-pub(super) static TRANSACTIONS: Unsupported = Unsupported {
-    name: "transactions",
-    recognises: |fields| has(fields, &["block", "pre", "post"]),
-};
-
 /// Merges of beliefs and elections of blocks.
 pub(super) static CONSENSUS_MERGE: Unsupported = Unsupported {
     name: "consensus-merge",
