@@ -98,7 +98,7 @@ impl Context<'_> {
         let Some(account) = self.state.account(address)? else {
             return Err(self.error(
                 Code::Nobody,
-                format!("Address does not exist: #{address}").as_str(),
+                format!("Account does not exist: #{address}").as_str(),
             ));
         };
         if address == self.address {

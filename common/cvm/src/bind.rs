@@ -251,7 +251,10 @@ fn bind_vector(ctx: &mut Context<'_>, forms: Vector, elements: Elements) -> Outc
                 .checked_sub(after)
                 .filter(|_| level.at <= count)
             else {
-                return Err(insufficient(ctx, level));
+                return Err(ctx.error(
+                    Code::Arity,
+                    "Insufficient arguments to allow variadic binding",
+                ));
             };
             let form = level.forms.get(level.at + 1)?.unwrap_or(Cell::Nil);
             let value = level.elements.range(level.at, taken)?;

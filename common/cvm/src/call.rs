@@ -186,10 +186,13 @@ impl Context<'_> {
                 Cell::Vector(_) | Cell::List(_) => ("1 or 2", "sequence"),
                 _ => ("1 or 2", "map"),
             };
-            let text = format!(
-                "Expected arity {arity} for {kind} lookup but got: {}",
-                args.len()
-            );
+            let mut text = format!("Expected arity {arity} for {kind} lookup");
+            if kind != "sequence" {
+                text += &format!(" but got: {}", args.len());
+            }
+            if kind == "set" {
+                text += &format!(" in set: {function}");
+            }
             return Err(self.error(Code::Arity, text.as_str()));
         }
         let default = args.get(1);
@@ -229,7 +232,10 @@ impl Context<'_> {
             return Ok(or_default());
         }
         if !value::is_data_structure(collection) {
-            return Err(self.cast(std::slice::from_ref(collection), 0, "DataStructure"));
+            return Err(self.error(
+                Code::Cast,
+                "Can't convert argument at position 1 to type DataStructure",
+            ));
         }
         match (value::get(collection, keyword)?, collection, default) {
             (Some(value), _, _) => Ok(value),
@@ -273,6 +279,9 @@ impl Arity {
         if native.kind == crate::natives::Kind::Predicate {
             return format!("{name} requires exactly one argument");
         }
+        if let Some(text) = odd_complaint(name, given) {
+            return text;
+        }
         match *self {
             Self::Exactly(n) => format!("{name} requires arity {n} but called with: {given}"),
             Self::Between(low, _) if given < low => {
@@ -289,4 +298,24 @@ impl Arity {
             Self::Any => String::new(),
         }
     }
+}
+
+/// Complaints of functions that do not speak like the others.
+fn odd_complaint(name: &str, given: usize) -> Option<String> {
+    Some(match name {
+        "call*" => format!("{name} requires minimum arity 1 but called with: {given}"),
+        "schedule*" | "reduce" => format!("{name} requires arity 3 but called with: {given}"),
+        "set-peer-data" => format!("{name} requires arity 1 but called with: {given}"),
+        "get" | "get-in" => format!("{name} requires exactly 2 or 3 arguments"),
+        "callable?" | "lookup-meta" => {
+            format!("{name} requires arity between 1 and 2 but called with: {given}")
+        }
+        "assoc" if given == 0 => format!("{name} requires minimum arity 1 but called with: 0"),
+        "assoc" => format!("{name} requires key/value pairs as successive args"),
+        "conj" => format!("{name} requires a data structure as first argument"),
+        "expand" => format!(
+            "{name} requires a form argument, optional expander and optional continuation expander (arity 1, 2 or 2)"
+        ),
+        _ => return None,
+    })
 }

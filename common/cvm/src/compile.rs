@@ -157,10 +157,11 @@ impl Context<'_> {
 
     /// The account that defines a symbol, and its value when that is static.
     fn static_or_definer(
-        &self,
+        &mut self,
         address: u64,
         symbol: &Symbol,
     ) -> Outcome<Option<(u64, Option<Cell>)>> {
+        self.note_symbol(address, symbol)?;
         let Some((account, found)) = self.definer(address, symbol)? else {
             return Ok(None);
         };
@@ -234,6 +235,7 @@ impl Context<'_> {
         if list.count() != 2 {
             return Err(self.error(Code::Arity, "unquote requires one argument."));
         }
+        self.note_other();
         let op = self.expand_compile(&nth(list, 1)?)?;
         let watch = Watch {
             fork: self.fork,
@@ -329,10 +331,7 @@ impl Context<'_> {
             if !bind::is_rest_mark(&form) {
                 next = Some(expand::unwrap_once(form)?);
             } else if std::mem::replace(rest, true) {
-                return Err(self.error(
-                    Code::Compile,
-                    "Can't bind two or more ampersands in one form",
-                ));
+                return Err(self.error(Code::Compile, "Bad binding form"));
             } else if *at >= forms.count() {
                 return Err(self.error(
                     Code::Compile,
@@ -421,7 +420,11 @@ impl Context<'_> {
         if !matches!(target, Cell::Symbol(_)) {
             let text = format!(
                 "def requires a Symbol as first argument but got: {}",
-                value::type_name(&target)
+                match &target {
+                    // To this message an index is a kind of map.
+                    Cell::Index(_) => "Map",
+                    other => value::type_name(other),
+                }
             );
             return Err(self.error(Code::Compile, text.as_str()));
         }
@@ -462,6 +465,7 @@ impl Context<'_> {
             });
         }
         let key = Cell::from(symbol.clone());
+        self.note_symbol(self.address, &symbol)?;
         if self.own_value(self.address, &symbol)?.is_some() {
             return self.def_op(key, Some(value));
         }

@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 use crate::exit::{Code, ErrorValue, Exit, Outcome, Trace};
 use crate::juice;
 use crate::locals::{Locals, Scope};
+use crate::memo::{Memos, Recorder};
 use crate::op_cache::OpCache;
 use crate::rules::Rules;
 use crate::scopes::Scopes;
@@ -19,6 +20,7 @@ pub type Args = SmallVec<[Cell; 8]>;
 pub struct Machine {
     rules: &'static Rules,
     pub(crate) cache: OpCache,
+    pub(crate) memos: Memos,
     /// `*lang*`, the name of an account's own compiler.
     pub(crate) lang: Symbol,
 }
@@ -30,6 +32,7 @@ impl Machine {
         Self {
             rules,
             cache: OpCache::default(),
+            memos: Memos::default(),
             lang: Symbol::literal("*lang*"),
         }
     }
@@ -101,6 +104,8 @@ pub struct Context<'a> {
     /// The `&` vector that `reduce` hands to the next closure, and the one alive (`natives/views.rs`).
     pub(crate) view_next: Option<Cell>,
     pub(crate) view: Option<Cell>,
+    /// What the compilation under way depends on, when that may be remembered.
+    pub(crate) recorder: Option<Recorder>,
     juice: u64,
     limit: u64,
 }
@@ -174,6 +179,7 @@ impl<'a> Context<'a> {
             watch: None,
             view_next: None,
             view: None,
+            recorder: None,
             juice: 0,
             limit: start.limit,
         }

@@ -365,13 +365,12 @@ impl Context<'_> {
     /// Runs a form or op in the account that executes, with its front end (`spec/02 §2`).
     pub(crate) fn run_form(&mut self, form: &Cell) -> Outcome {
         let op = if crate::op::is_op(form) {
-            // Most commands are executed once: their hash is not worth its price.
-            match op_prepare::prepare(form, &mut 0) {
+            match self.prepared_once(form) {
                 Some(op) => op,
                 None => return Err(Exit::host_fault("an op was expected")),
             }
         } else {
-            let op = self.front_end(form)?;
+            let op = self.compile_command(form)?;
             self.result = Cell::Nil;
             op
         };
@@ -379,8 +378,10 @@ impl Context<'_> {
     }
 
     /// Makes an op of a form with the account's `*lang*`, or else the compiler.
-    fn front_end(&mut self, form: &Cell) -> Outcome<Op> {
-        let lang = self.lookup(self.address, &self.machine.lang.clone())?;
+    pub(crate) fn front_end(&mut self, form: &Cell) -> Outcome<Op> {
+        let name = self.machine.lang.clone();
+        self.note_symbol(self.address, &name)?;
+        let lang = self.lookup(self.address, &name)?;
         let made = match lang {
             Some(lang) if call::is_function(&lang) => {
                 self.call(&lang, Args::from_iter([form.clone()]))?

@@ -13,6 +13,8 @@ use crate::names;
 
 /// Code of the initial expander.
 pub(crate) const INITIAL: u16 = 259;
+/// Code of the expander that leaves its form alone.
+const QUOTE: u16 = 0;
 
 impl Context<'_> {
     /// Calls the expander `expander` one level deeper.
@@ -36,6 +38,9 @@ impl Context<'_> {
                 }
                 outcome => outcome,
             };
+        }
+        if !matches!(expander, Cell::Core(QUOTE)) {
+            self.note_other();
         }
         self.call(expander, Args::from_iter([form.clone(), cont.clone()]))
     }
@@ -137,7 +142,7 @@ impl Context<'_> {
                 }
                 match list.get(1)? {
                     Some(Cell::Address(address)) => self.expander_in(address, &symbol),
-                    Some(Cell::Symbol(name)) => match self.lookup(self.address, &name)? {
+                    Some(Cell::Symbol(name)) => match self.noted_lookup(self.address, &name)? {
                         Some(Cell::Address(address)) => self.expander_in(address, &symbol),
                         _ => Ok(None),
                     },
@@ -148,7 +153,8 @@ impl Context<'_> {
         }
     }
 
-    fn expander_in(&self, address: u64, symbol: &Symbol) -> Outcome<Option<Cell>> {
+    fn expander_in(&mut self, address: u64, symbol: &Symbol) -> Outcome<Option<Cell>> {
+        self.note_symbol(address, symbol)?;
         let Some((account, found)) = self.definer(address, symbol)? else {
             return Ok(None);
         };

@@ -18,6 +18,7 @@ mod expand;
 pub mod juice;
 mod locals;
 pub mod math;
+mod memo;
 mod names;
 pub mod natives;
 pub mod numeric;

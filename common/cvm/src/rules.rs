@@ -31,6 +31,16 @@ impl Rules {
         table: natives::table_0_8_5,
     };
 
+    /// These rules as of another release, with another charge of `apply` for each element.
+    #[must_use]
+    pub const fn revised(self, version: &'static str, apply_element: u64) -> Self {
+        Self {
+            version,
+            apply_element,
+            ..self
+        }
+    }
+
     /// The newest rules.
     #[must_use]
     pub fn latest() -> &'static Self {

@@ -44,7 +44,7 @@ pub fn type_name(cell: &Cell) -> &'static str {
 
 // ---- records ---------------------------------------------------------------------------------------------
 
-/// A value in the middle of a message: strings without their quotes.
+/// A value in the middle of a message: strings without their quotes, characters as they are.
 #[must_use]
 pub fn plain_text(cell: &Cell) -> String {
     match cell {
@@ -52,6 +52,11 @@ pub fn plain_text(cell: &Cell) -> String {
             || cell.to_string(),
             |b| String::from_utf8_lossy(b).into_owned(),
         ),
+        Cell::Char(c) => {
+            let mut text = Vec::new();
+            cells::text::write_code_point(&mut text, *c);
+            String::from_utf8_lossy(&text).into_owned()
+        }
         Cell::Nil => "null".into(),
         _ => cell.to_string(),
     }

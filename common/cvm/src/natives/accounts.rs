@@ -352,7 +352,10 @@ fn undef(ctx: &mut Context<'_>, args: &mut [Cell]) -> Outcome {
     let Cell::Symbol(_) = &args[0] else {
         let text = format!(
             "Invalid Symbol name for undef: {}",
-            crate::value::plain_text(&args[0])
+            match &args[0] {
+                Cell::Nil => "nil".to_owned(),
+                other => crate::value::plain_text(other),
+            }
         );
         return Err(ctx.error(Code::Argument, text.as_str()));
     };

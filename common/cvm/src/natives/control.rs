@@ -241,7 +241,7 @@ fn apply(ctx: &mut Context<'_>, args: &mut [Cell]) -> Outcome {
 /// Number of elements of argument `i`, a data structure or nil.
 fn count_of(ctx: &Context<'_>, args: &[Cell], i: usize) -> Outcome<u64> {
     if !args[i].is_nil() && !value::is_data_structure(&args[i]) {
-        return Err(ctx.cast(args, i, "Sequence"));
+        return Err(ctx.cast(args, i, "DataStructure"));
     }
     Ok(value::count(&args[i])?.unwrap_or(0))
 }
@@ -327,7 +327,7 @@ fn map(ctx: &mut Context<'_>, args: &mut [Cell]) -> Outcome {
             return ctx.done(juice::MAP, empty);
         }
         if !value::is_data_structure(&args[i]) {
-            return Err(ctx.cast_value(&args[i], "Sequence"));
+            return Err(ctx.cast(args, i, "DataStructure"));
         }
         len = len.min(count_of(ctx, args, i)?);
     }
@@ -342,10 +342,12 @@ fn map(ctx: &mut Context<'_>, args: &mut [Cell]) -> Outcome {
             passed.push(value::element(collection, i)?.unwrap_or(Cell::Nil));
         }
         let result = ctx.call(&args[0], passed)?;
-        match value::conj(made, result)? {
-            Some(more) => made = more,
-            None => return Err(ctx.error(Code::Argument, "Can't add the result to the collection")),
-        }
+        let kind = value::type_name(&made);
+        let Some(more) = value::conj(made, result)? else {
+            let text = format!("Invalid element type for {kind}");
+            return Err(ctx.error(Code::Argument, text.as_str()));
+        };
+        made = more;
     }
     ctx.done(cost, made)
 }

@@ -261,7 +261,7 @@ fn query_as(ctx: &mut Context<'_>, args: &mut [Cell]) -> Outcome {
 fn schedule(ctx: &mut Context<'_>, args: &mut [Cell]) -> Outcome {
     let time = ctx.long(args, 0)?;
     if !crate::op::is_op(&args[1]) {
-        return Err(ctx.cast(args, 1, "AOp"));
+        return Err(ctx.cast(args, 1, "Op"));
     }
     let now = ctx.state.globals().timestamp;
     let time = time.max(now);

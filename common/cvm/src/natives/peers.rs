@@ -244,6 +244,21 @@ fn hex(key: &[u8; 32]) -> String {
     key.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Hex with a checksum in its letters: upper case where the digit at the same place of the hash of the key is 8 or
+/// more.
+fn checksum_hex(key: &[u8; 32]) -> String {
+    let hash = cells::Hash::of(key);
+    let digits = hex(key);
+    let mark = |(i, c): (usize, char)| {
+        if hash.digit(i) >= 8 {
+            c.to_ascii_uppercase()
+        } else {
+            c
+        }
+    };
+    digits.chars().enumerate().map(mark).collect()
+}
+
 fn balance(ctx: &Context<'_>, address: u64) -> Outcome<i64> {
     let account = ctx.state.account(address)?;
     account
@@ -326,7 +341,10 @@ fn create_peer(ctx: &mut Context<'_>, args: &mut [Cell]) -> Outcome {
 /// `spec/04 §8.2`.
 fn create(ctx: &mut Context<'_>, key: &[u8; 32], stake: i64) -> Outcome<()> {
     if ctx.state.peer(key)?.is_some() {
-        let message = format!("Peer already exists for this account key: {}", hex(key));
+        let message = format!(
+            "Peer already exists for this account key: {}",
+            checksum_hex(key)
+        );
         return Err(ctx.error(Code::State, message.as_str()));
     }
     if stake == 0 {
@@ -365,7 +383,7 @@ fn set_peer_data(ctx: &mut Context<'_>, args: &mut [Cell]) -> Outcome {
     let Some(mut peer) = ctx.state.peer(&key)? else {
         let message = format!(
             "Peer does not exist for this account and account key: {}",
-            hex(&key)
+            checksum_hex(&key)
         );
         return Err(ctx.error(Code::State, message.as_str()));
     };

@@ -1,0 +1,338 @@
+//! What small commands were prepared or compiled to, by the bytes of their encoding.
+//!
+//! The same short code is sent again and again, each time decoded anew. An embedded cell's encoding is at hand and
+//! says all about it, so it serves as the key: no hash has to be computed. Tables are direct-mapped, so that they
+//! stay small and no choice of keys makes them slow. As with every cache, what is in them never shows in a result.
+
+use cells::{Cell, MAX_EMBEDDED, Symbol};
+
+use crate::context::Context;
+use crate::env::CORE;
+use crate::exit::Outcome;
+use crate::op::Op;
+use crate::op_prepare;
+use crate::state::Account;
+
+/// Entries of each table.
+const SLOTS: usize = 8192;
+
+/// A direct-mapped table from short byte strings.
+#[derive(Debug)]
+pub(crate) struct Table<V> {
+    slots: Vec<Option<(u64, Box<[u8]>, V)>>,
+}
+
+impl<V> Default for Table<V> {
+    fn default() -> Self {
+        Self { slots: Vec::new() }
+    }
+}
+
+impl<V> Table<V> {
+    /// Position of a key: a multiplicative mix of its words.
+    fn slot(tag: u64, key: &[u8]) -> usize {
+        const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
+        let mut mix = tag.wrapping_mul(MIX) ^ key.len() as u64;
+        let mut words = key.chunks_exact(8);
+        for word in &mut words {
+            let word = word
+                .first_chunk::<8>()
+                .map_or(0, |w| u64::from_le_bytes(*w));
+            mix = (mix.rotate_left(23) ^ word).wrapping_mul(MIX);
+        }
+        for byte in words.remainder() {
+            mix = (mix.rotate_left(23) ^ u64::from(*byte)).wrapping_mul(MIX);
+        }
+        (mix ^ mix >> 32) as usize % SLOTS
+    }
+
+    fn get(&self, tag: u64, key: &[u8]) -> Option<&V> {
+        let slot = self.slots.get(Self::slot(tag, key))?.as_ref()?;
+        (slot.0 == tag && *slot.1 == *key).then_some(&slot.2)
+    }
+
+    fn insert(&mut self, tag: u64, key: &[u8], value: V) {
+        if self.slots.is_empty() {
+            self.slots.resize_with(SLOTS, || None);
+        }
+        self.slots[Self::slot(tag, key)] = Some((tag, key.into(), value));
+    }
+}
+
+/// Tables of a machine.
+#[derive(Debug, Default)]
+pub(crate) struct Memos {
+    ops: Table<Op>,
+    forms: Table<Compiled>,
+}
+
+/// A form that was compiled by the initial expander and compiler alone, for one account.
+#[derive(Debug)]
+struct Compiled {
+    /// Environment and metadata of the core account then.
+    core: (Cell, Cell),
+    /// Symbols that were looked up, and whether the account itself defined them, then without metadata.
+    symbols: Box<[(Symbol, bool)]>,
+    op: Op,
+    juice: u64,
+}
+
+/// What a compilation under way has depended on. Gone when that is more than a [`Compiled`] can say.
+#[derive(Debug, Default)]
+pub(crate) struct Recorder {
+    symbols: Vec<(Symbol, bool)>,
+}
+
+/// Symbols that a compiled form may depend on.
+const MAX_SYMBOLS: usize = 32;
+
+impl Context<'_> {
+    /// Prepares the op of a transaction or of `*lang*`.
+    pub(crate) fn prepared_once(&mut self, cell: &Cell) -> Option<Op> {
+        if cell.encoded_len() > MAX_EMBEDDED {
+            return op_prepare::prepare(cell, &mut 0);
+        }
+        cell.with_encoding(|key| {
+            let table = &mut self.machine.memos.ops;
+            if let Some(op) = table.get(0, key) {
+                return Some(op.clone());
+            }
+            let op = op_prepare::prepare(cell, &mut 0)?;
+            table.insert(0, key, op.clone());
+            Some(op)
+        })
+    }
+
+    /// Compiles a form at top level, or remembers what that gave in the same circumstances.
+    pub(crate) fn compile_command(&mut self, form: &Cell) -> Outcome<Op> {
+        let plain = self.depth == 0 && self.address != CORE && form.encoded_len() <= MAX_EMBEDDED;
+        if !plain || self.account()?.parent().is_some() {
+            return self.front_end(form);
+        }
+        form.with_encoding(|key| {
+            if let Some((op, juice)) = self.recall(key)? {
+                self.charge(juice)?;
+                return Ok(op);
+            }
+            let before = self.juice();
+            self.recorder = Some(Recorder::default());
+            let outcome = self.front_end(form);
+            let recorder = self.recorder.take();
+            let op = outcome?;
+            if let Some(recorder) = recorder {
+                let juice = self.juice() - before;
+                self.remember_compiled(key, recorder, &op, juice)?;
+            }
+            Ok(op)
+        })
+    }
+
+    /// What a form was compiled to, if nothing that decided it has changed and its juice is there.
+    fn recall(&self, key: &[u8]) -> Outcome<Option<(Op, u64)>> {
+        let Some(compiled) = self.machine.memos.forms.get(self.address, key) else {
+            return Ok(None);
+        };
+        let core = definitions(self.state.account(CORE)?);
+        // The same maps, not only equal ones: that is what can be told at once.
+        let same = compiled.core.0.is_identical(&core.0) && compiled.core.1.is_identical(&core.1);
+        if !same || compiled.juice > self.available() {
+            return Ok(None);
+        }
+        let account = self.account()?;
+        for (symbol, defined) in &compiled.symbols {
+            if self.own_definition(account, symbol)? != Some(*defined) {
+                return Ok(None);
+            }
+        }
+        Ok(Some((compiled.op.clone(), compiled.juice)))
+    }
+
+    /// Whether an account itself defines a symbol; `None` when it does so with metadata.
+    fn own_definition(&self, account: &Account, symbol: &Symbol) -> Outcome<Option<bool>> {
+        let Some(env) = account.environment() else {
+            return Ok(Some(false));
+        };
+        if env.get_by_hash(symbol.hash())?.is_none() {
+            return Ok(Some(false));
+        }
+        let Some(metadata) = account.metadata() else {
+            return Ok(Some(true));
+        };
+        Ok(metadata
+            .get_by_hash(symbol.hash())?
+            .is_none()
+            .then_some(true))
+    }
+
+    fn remember_compiled(
+        &mut self,
+        key: &[u8],
+        recorder: Recorder,
+        op: &Op,
+        juice: u64,
+    ) -> Outcome<()> {
+        let core = definitions(self.state.account(CORE)?);
+        let compiled = Compiled {
+            core,
+            symbols: recorder.symbols.into(),
+            op: op.clone(),
+            juice,
+        };
+        self.machine.memos.forms.insert(self.address, key, compiled);
+        Ok(())
+    }
+
+    /// Notes that a compilation under way looks a symbol up.
+    pub(crate) fn note_symbol(&mut self, address: u64, symbol: &Symbol) -> Outcome<()> {
+        if self.recorder.is_none() {
+            return Ok(());
+        }
+        let own = if address == self.address {
+            self.own_definition(self.account()?, symbol)?
+        } else {
+            None
+        };
+        let Some(recorder) = &mut self.recorder else {
+            return Ok(());
+        };
+        match own {
+            Some(defined) if recorder.symbols.len() < MAX_SYMBOLS => {
+                if !recorder.symbols.iter().any(|(known, _)| known == symbol) {
+                    recorder.symbols.push((symbol.clone(), defined));
+                }
+            }
+            _ => self.recorder = None,
+        }
+        Ok(())
+    }
+
+    /// A look-up of a value, which no [`Compiled`] can depend on.
+    pub(crate) fn noted_lookup(&mut self, address: u64, symbol: &Symbol) -> Outcome<Option<Cell>> {
+        self.note_other();
+        self.lookup(address, symbol)
+    }
+
+    /// Notes that a compilation under way does something that is not remembered.
+    pub(crate) fn note_other(&mut self) {
+        self.recorder = None;
+    }
+}
+
+/// Environment and metadata of an account.
+fn definitions(account: Option<&Account>) -> (Cell, Cell) {
+    let map = |map: Option<&cells::Map>| map.map_or(Cell::Nil, |m| Cell::from(m.clone()));
+    account.map_or((Cell::Nil, Cell::Nil), |a| {
+        (map(a.environment()), map(a.metadata()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::context::{Context, Machine, Start};
+    use crate::exit::Exit;
+    use crate::juice;
+    use crate::rules::Rules;
+    use crate::state::State;
+    use crate::testing::{USER, small_state};
+
+    struct Bench(Machine, State);
+
+    impl Bench {
+        fn new() -> Self {
+            Self(Machine::new(Rules::latest()), small_state())
+        }
+
+        /// Runs a form as `origin`: printed value or code, and juice.
+        fn run_as(&mut self, origin: u64, source: &str) -> (String, u64) {
+            let form = crate::reader::read(source).unwrap();
+            let start = Start {
+                origin,
+                limit: juice::TRANSACTION_LIMIT,
+                location: (0, 0),
+                signer: None,
+                peer: None,
+            };
+            let mut ctx = Context::new(&mut self.0, &mut self.1, start);
+            let value = match ctx.run(&form) {
+                Ok(value) => value.to_string(),
+                Err(Exit::Error(error)) => error.code.to_string(),
+                Err(other) => format!("{other:?}"),
+            };
+            (value, ctx.juice())
+        }
+
+        fn run(&mut self, source: &str) -> (String, u64) {
+            self.run_as(USER, source)
+        }
+    }
+
+    #[test]
+    fn a_form_that_is_compiled_again_costs_what_it_cost_at_first() {
+        let mut bench = Bench::new();
+        let first = bench.run("(+ 1 (count [1 2 3]))");
+        assert_eq!(bench.run("(+ 1 (count [1 2 3]))"), first);
+        assert_eq!(first.0, "4");
+    }
+
+    #[test]
+    fn a_remembered_form_follows_the_definitions_that_it_uses() {
+        let mut bench = Bench::new();
+        assert_eq!(bench.run("(inc x)").0, ":UNDECLARED");
+        bench.run("(def x 1)");
+        assert_eq!(bench.run("(inc x)").0, "2");
+        bench.run("(def x 5)");
+        assert_eq!(bench.run("(inc x)").0, "6");
+        bench.run("(def ^{:static true} x 7)");
+        let made_static = bench.run("(inc x)");
+        assert_eq!(made_static.0, "8");
+        bench.run("(def inc dec)");
+        assert_eq!(bench.run("(inc x)").0, "6");
+        bench.run("(undef* 'inc)");
+        assert_eq!(bench.run("(inc x)"), made_static);
+        bench.run("(def ^{:expander true} inc (fn [x e] 99))");
+        assert_eq!(bench.run("(inc x)").0, "99");
+    }
+
+    #[test]
+    fn a_remembered_form_follows_the_core_account_and_the_parent() {
+        let mut bench = Bench::new();
+        assert_eq!(bench.run("(do later)").0, ":UNDECLARED");
+        bench.run_as(crate::CORE, "(def later 1)");
+        assert_eq!(bench.run("(do later)").0, "1");
+        bench.run_as(12, "(def later 2)");
+        assert_eq!(bench.run("(do later)").0, "1");
+        bench.run("(set-parent #12)");
+        assert_eq!(bench.run("(do later)").0, "2");
+        bench.run("(set-parent nil)");
+        assert_eq!(bench.run("(do later)").0, "1");
+    }
+
+    #[test]
+    fn what_one_account_compiled_is_not_used_for_another() {
+        let mut bench = Bench::new();
+        bench.run("(def mine 1)");
+        assert_eq!(bench.run("(do mine)").0, "1");
+        assert_eq!(bench.run_as(12, "(do mine)").0, ":UNDECLARED");
+        bench.run("(def *lang* (fn [x] (compile 42)))");
+        assert_eq!(bench.run("(do mine)").0, "42");
+    }
+
+    #[test]
+    fn a_remembered_form_still_needs_its_juice() {
+        let mut bench = Bench::new();
+        let (_, used) = bench.run("(+ 1 2)");
+        let form = crate::reader::read("(+ 1 2)").unwrap();
+        for limit in 0..=used {
+            let start = Start {
+                origin: USER,
+                limit,
+                location: (0, 0),
+                signer: None,
+                peer: None,
+            };
+            let mut ctx = Context::new(&mut bench.0, &mut bench.1, start);
+            assert_eq!(ctx.run(&form).is_ok(), limit == used, "{limit}");
+            assert_eq!(ctx.juice(), limit);
+        }
+    }
+}
