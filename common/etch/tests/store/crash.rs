@@ -229,7 +229,7 @@ fn long() -> bool {
 
 #[test]
 fn a_cut_at_any_point_loses_nothing_acknowledged() {
-    let (runs, commits, cuts) = if long() { (8, 150, 4) } else { (3, 50, 2) };
+    let (runs, commits, cuts) = if long() { (5, 150, 3) } else { (3, 50, 2) };
     let mut points = 0;
     for seed in [1, 2] {
         points += cut_everywhere(seed, runs, commits, cuts);
