@@ -224,7 +224,7 @@ fn bind_vector(ctx: &mut Context<'_>, forms: Vector, elements: Elements) -> Outc
             if !level.rest && total != count {
                 let text = format!(
                     "Expected {total} arguments but got {count} for binding form: {}",
-                    Cell::from(level.forms.clone())
+                    value::brief_text(&Cell::from(level.forms.clone()))
                 );
                 return Err(ctx.error(Code::Arity, text.as_str()));
             }
@@ -298,7 +298,7 @@ fn insufficient(ctx: &Context<'_>, level: &Level) -> Exit {
     let text = format!(
         "Insufficient arguments ({}) for binding form: {}",
         level.elements.count(),
-        Cell::from(level.forms.clone())
+        value::brief_text(&Cell::from(level.forms.clone()))
     );
     ctx.error(Code::Arity, text.as_str())
 }

@@ -191,7 +191,7 @@ impl Context<'_> {
                 text += &format!(" but got: {}", args.len());
             }
             if kind == "set" {
-                text += &format!(" in set: {function}");
+                text += &format!(" in set: {}", value::brief_text(function));
             }
             return Err(self.error(Code::Arity, text.as_str()));
         }

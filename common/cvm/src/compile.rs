@@ -347,7 +347,7 @@ impl Context<'_> {
         if list.count() < 2 {
             let text = format!(
                 "fn requires parameter vector and body in form: {}",
-                Cell::from(list.clone())
+                value::brief_text(&Cell::from(list.clone()))
             );
             return Err(self.error(Code::Arity, text.as_str()));
         }
@@ -362,7 +362,7 @@ impl Context<'_> {
                     .reversed()
                     .slice(0, list.count() - 1)?
                     .unwrap_or_else(Vector::empty);
-                let members = Cell::from(List::from_reversed(members));
+                let members = value::brief_text(&Cell::from(List::from_reversed(members)));
                 let text = format!(
                     "multi-function requires instances of form: ([args] ...) but got {members}"
                 );
@@ -370,7 +370,7 @@ impl Context<'_> {
             };
             let Cell::Vector(params) = expand::unwrap_once(member.get(0)?.unwrap_or(Cell::Nil))?
             else {
-                let member = Cell::from(member);
+                let member = value::brief_text(&Cell::from(member));
                 let text =
                     format!("fn instance requires a vector of parameters but got form: {member}");
                 return Err(self.error(Code::Syntax, text.as_str()));

@@ -83,6 +83,9 @@ pub struct ErrorValue {
     pub trace: Vec<Trace>,
 }
 
+/// Bytes of code that a line of a trace shows at most.
+const TRACE_LIMIT: usize = 8192;
+
 /// One station of an error on its way out. Kept as what it is about; made into text only for a Result.
 #[derive(Debug)]
 pub enum Trace {
@@ -102,17 +105,22 @@ impl Trace {
     /// The line of text for a Result.
     #[must_use]
     pub fn text(&self) -> String {
+        let brief = |cell: &Cell| crate::value::bounded_text(cell, TRACE_LIMIT);
         match self {
             Self::Core(code) => format!(
                 "In core function: {}",
                 cells::core_name(*code).unwrap_or("?")
             ),
-            Self::Expression(op) => format!("In expression: {}", op.cell()),
-            Self::FunctionOf(op) => format!("Trying to get function for expression: {}", op.cell()),
-            Self::Actor(target, name) => {
-                format!("Calling Actor {target} with function ({name:?} ...)")
-            }
-            Self::Compiling(form) => format!("Compiling:{form}"),
+            Self::Expression(op) => format!("In expression: {}", brief(op.cell())),
+            Self::FunctionOf(op) => format!(
+                "Trying to get function for expression: {}",
+                brief(op.cell())
+            ),
+            Self::Actor(target, name) => format!(
+                "Calling Actor {} with function ({name:?} ...)",
+                brief(target)
+            ),
+            Self::Compiling(form) => format!("Compiling:{}", brief(form)),
         }
     }
 }

@@ -19,7 +19,14 @@ const SLOTS: usize = 8192;
 /// A direct-mapped table from short byte strings.
 #[derive(Debug)]
 pub(crate) struct Table<V> {
-    slots: Vec<Option<(u64, Box<[u8]>, V)>>,
+    slots: Vec<Option<Entry<V>>>,
+}
+
+#[derive(Debug)]
+struct Entry<V> {
+    tag: u64,
+    key: Box<[u8]>,
+    value: V,
 }
 
 impl<V> Default for Table<V> {
@@ -48,14 +55,18 @@ impl<V> Table<V> {
 
     fn get(&self, tag: u64, key: &[u8]) -> Option<&V> {
         let slot = self.slots.get(Self::slot(tag, key))?.as_ref()?;
-        (slot.0 == tag && *slot.1 == *key).then_some(&slot.2)
+        (slot.tag == tag && *slot.key == *key).then_some(&slot.value)
     }
 
     fn insert(&mut self, tag: u64, key: &[u8], value: V) {
         if self.slots.is_empty() {
             self.slots.resize_with(SLOTS, || None);
         }
-        self.slots[Self::slot(tag, key)] = Some((tag, key.into(), value));
+        self.slots[Self::slot(tag, key)] = Some(Entry {
+            tag,
+            key: key.into(),
+            value,
+        });
     }
 }
 

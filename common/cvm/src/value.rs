@@ -44,12 +44,30 @@ pub fn type_name(cell: &Cell) -> &'static str {
 
 // ---- records ---------------------------------------------------------------------------------------------
 
+/// Bytes of a value's text in a message at most: errors are cheap to raise, so their texts have to be short.
+const MESSAGE_LIMIT: usize = 1024;
+
+/// A value as it stands in a message.
+#[must_use]
+pub fn brief_text(cell: &Cell) -> String {
+    bounded_text(cell, MESSAGE_LIMIT)
+}
+
+/// The printed form of a value, if it is not longer than `limit` bytes.
+pub(crate) fn bounded_text(cell: &Cell, limit: usize) -> String {
+    match cells::print::print(cell, limit) {
+        Ok(Some(text)) => String::from_utf8_lossy(&text).into_owned(),
+        Ok(None) => "<<Print limit exceeded>>".into(),
+        Err(error) => format!("<<{error}>>"),
+    }
+}
+
 /// A value in the middle of a message: strings without their quotes, characters as they are.
 #[must_use]
 pub fn plain_text(cell: &Cell) -> String {
     match cell {
-        Cell::Str(s) => s.as_flat().map_or_else(
-            || cell.to_string(),
+        Cell::Str(s) if s.len() <= MESSAGE_LIMIT as u64 => s.as_flat().map_or_else(
+            || brief_text(cell),
             |b| String::from_utf8_lossy(b).into_owned(),
         ),
         Cell::Char(c) => {
@@ -58,7 +76,7 @@ pub fn plain_text(cell: &Cell) -> String {
             String::from_utf8_lossy(&text).into_owned()
         }
         Cell::Nil => "null".into(),
-        _ => cell.to_string(),
+        _ => brief_text(cell),
     }
 }
 

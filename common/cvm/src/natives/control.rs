@@ -231,17 +231,17 @@ fn apply(ctx: &mut Context<'_>, args: &mut [Cell]) -> Outcome {
         return Err(ctx.cast(args, 0, "Function"));
     }
     let last = args.len() - 1;
-    let n = count_of(ctx, args, last)?;
+    let n = count_of(ctx, args, last, "DataStructure")?;
     ctx.charge(juice::linear(juice::APPLY, ctx.rules.apply_element, n))?;
     let mut passed: Args = args[1..last].iter_mut().map(take).collect();
     each_element(&args[last], n, |element| passed.push(element))?;
     ctx.call(&args[0], passed)
 }
 
-/// Number of elements of argument `i`, a data structure or nil.
-fn count_of(ctx: &Context<'_>, args: &[Cell], i: usize) -> Outcome<u64> {
+/// Number of elements of argument `i`, a data structure or nil; `wanted` is what an error calls it.
+fn count_of(ctx: &Context<'_>, args: &[Cell], i: usize, wanted: &str) -> Outcome<u64> {
     if !args[i].is_nil() && !value::is_data_structure(&args[i]) {
-        return Err(ctx.cast(args, i, "DataStructure"));
+        return Err(ctx.cast(args, i, wanted));
     }
     Ok(value::count(&args[i])?.unwrap_or(0))
 }
@@ -327,9 +327,9 @@ fn map(ctx: &mut Context<'_>, args: &mut [Cell]) -> Outcome {
             return ctx.done(juice::MAP, empty);
         }
         if !value::is_data_structure(&args[i]) {
-            return Err(ctx.cast(args, i, "DataStructure"));
+            return Err(ctx.cast_value(&args[i], "Sequence"));
         }
-        len = len.min(count_of(ctx, args, i)?);
+        len = len.min(count_of(ctx, args, i, "Sequence")?);
     }
     let cost = juice::linear(juice::MAP, juice::BUILD, len);
     ctx.precheck(cost)?;
@@ -357,7 +357,7 @@ fn reduce(ctx: &mut Context<'_>, args: &mut [Cell]) -> Outcome {
         return Err(ctx.cast(args, 0, "Function"));
     }
     let last = args.len() - 1;
-    let n = count_of(ctx, args, last)?;
+    let n = count_of(ctx, args, last, "Sequence")?;
     let outcome = reduce_elements(ctx, args, n);
     let outcome = match outcome {
         Err(Exit::Reduced(value)) => Ok(value),
