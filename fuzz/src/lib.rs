@@ -4,6 +4,8 @@
 
 pub mod disk;
 pub mod exercise;
+pub mod ground;
 pub mod hostile;
 pub mod make;
+pub mod program;
 pub mod store;
