@@ -7,8 +7,18 @@ use cvm::{Context, Exit, Machine, Outcome, Rules, Start, juice};
 
 const LIMIT: u64 = juice::TRANSACTION_LIMIT;
 
+/// Accounts of which core defines no more than the compiler needs to be found; functions go by `#%name`.
 fn state() -> State {
-    let accounts: Vector = (0..14).map(|_| Account::default().to_cell()).collect();
+    let accounts: Vector = (0..14)
+        .map(|address| {
+            let mut account = Account::default();
+            if address == cvm::CORE {
+                let env = Map::empty().assoc(symbol("*lang*"), Cell::Nil);
+                account.set_environment(Some(env.unwrap()));
+            }
+            account.to_cell()
+        })
+        .collect();
     State::new(accounts, Index::empty(), Globals::default(), Index::empty())
 }
 
@@ -80,7 +90,7 @@ fn every_way_to_recurse_ends_at_the_depth_limit() {
         "((fn [f] (f f)) (fn ([f] (f f 1)) ([f g] (f f))))",
         "(do (def ^{:callable true} f (fn [] (#%call* *address* 0 'f))) (f))",
         "(do (def e (fn [x e] (e x e))) (#%expand 1 e))",
-        "(do (def g (fn [x] (#%deploy x))) (g (#%compile '(g '(g 1)))))",
+        "((fn [f] (f f)) (fn [f] (#%deploy (#%list f (#%list 'quote f)))))",
         "(do (def ^{:callable true} f (fn [] (#%eval-as *address* '(f)))) (f))",
         "(do (def ^{:expander true} m (fn [x e] (e '(m) e))) (#%eval '(m)))",
     ] {
@@ -103,7 +113,8 @@ fn nested_forms_compile_up_to_the_depth_limit_of_the_network() {
         |x| Cell::from([symbol("let"), vector([]), x].into_iter().collect::<List>());
     // spec/02 §9.2
     for (limit, around) in [(254, in_vector), (254, in_do), (127, in_let)] {
-        assert!(deep(limit, around).is_ok(), "{limit}");
+        let seen = deep(limit, around);
+        assert!(seen.is_ok(), "{limit} {}", text(&seen));
         assert_eq!(text(&deep(limit + 1, around)), ":DEPTH", "{limit}");
         assert_eq!(text(&deep(50_000, around)), ":DEPTH");
     }
@@ -159,7 +170,7 @@ fn binding_forms_may_be_nested_without_limit() {
             ))
             .0
         ),
-        ":CAST"
+        ":ARITY"
     );
     let source = Cell::from(
         [symbol("let"), vector([form.clone(), Cell::Nil])]
@@ -206,7 +217,7 @@ fn closures_over_many_locals_share_them() {
     // 5,000 locals, and a loop that makes closures over all of them and keeps each.
     let locals: String = (0..5_000).map(|i| format!("x{i} {i} ")).collect();
     let source = format!(
-        "(let [{locals} n 0] (loop [i 0 kept []] (cond (#%< i 2000) (recur (#%inc i) (#%conj kept (fn [] i))) (#%count kept))))"
+        "(let [{locals} n 0] (loop [i 0 kept []] (cond (#%< i 2000) (#%recur (#%inc i) (#%conj kept (fn [] i))) (#%count kept))))"
     );
     let (outcome, used) = run(&read(&source));
     assert_eq!(text(&outcome), "2000", "{used}");
@@ -215,7 +226,7 @@ fn closures_over_many_locals_share_them() {
 #[test]
 fn errors_are_as_cheap_as_their_juice() {
     // Each turn raises an error about a value of a hundred thousand elements.
-    let source = "(do (def big (loop [v [1]] (cond (#%< (#%count v) 50000) (recur (#%concat v v)) v))) \
-                  (loop [i 0] (cond (#%< i 2000) (do (try (#%undef* big) (#%apply (fn [a] a) [big big]) 1) (recur (#%inc i))) i)))";
+    let source = "(do (def big (loop [v [1]] (cond (#%< (#%count v) 50000) (#%recur (#%concat v v)) v))) \
+                  (loop [i 0] (cond (#%< i 2000) (do (try (#%undef* big) (#%apply (fn [a] a) [big big]) 1) (#%recur (#%inc i))) i)))";
     assert!(matches!(eval(source).as_str(), "2000" | ":JUICE"));
 }
