@@ -56,9 +56,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_has_one_meaning() {
+    fn every_code_has_one_meaning_and_the_guide_has_the_same_table() {
         let codes: Vec<_> = Exit::ALL.iter().map(|exit| exit.code()).collect();
         assert!(codes.is_sorted_by(|a, b| a < b), "{codes:?}");
+        let guide = include_str!("../../docs/convexctl.md");
+        let rows: String = Exit::ALL
+            .iter()
+            .map(|exit| format!("| {} | {} |\n", exit.code(), exit.meaning()))
+            .collect();
+        assert!(guide.contains(&format!("|---|---|\n{rows}\n")), "{rows}");
         assert!(table().contains("\n  65  a file or value"));
     }
 }

@@ -92,14 +92,9 @@ impl Problem {
 impl Session {
     /// What the arguments ask for.
     pub(crate) fn new(args: &cli::Evaluation) -> Result<Self, Failure> {
-        let state = match &args.state {
-            Some(path) => {
-                let cell = files::load(path, RecordKind::State)?;
-                State::from_cell(&cell)
-                    .map_err(|error| Failure::data(format!("{}: {error}", path.display())))?
-            }
-            None => fresh()?,
-        };
+        let cell = files::load(&args.state, RecordKind::State)?;
+        let state = State::from_cell(&cell)
+            .map_err(|error| Failure::data(format!("{}: {error}", args.state.display())))?;
         let mut session = Self {
             machine: Machine::new(Rules::latest()),
             state,
@@ -239,9 +234,4 @@ impl Session {
         names.dedup();
         names
     }
-}
-
-/// The genesis state of a network that nobody runs.
-fn fresh() -> Result<State, Failure> {
-    Err(Failure::new(Exit::Usage, "no state is given").remedy("name a state file with --state"))
 }

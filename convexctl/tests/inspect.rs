@@ -5,6 +5,7 @@ mod tool;
 use std::io::Read;
 use std::process::{Command, Stdio};
 
+use cells::{Blob, Cell, Vector};
 use serde_json::Value;
 use tool::{Files, genesis, run, run_with, shared};
 
@@ -62,7 +63,7 @@ fn a_missing_branch_is_shown_as_such() {
         "memory    unknown: missing data: abab",
         "missing   1 branches\n",
         &format!("\n  1: missing {hash}\n"),
-        "valid     no: ",
+        "valid     not checked: incomplete\n",
     ] {
         assert!(ran.out.contains(part), "{part}: {}", ran.out);
     }
@@ -71,6 +72,23 @@ fn a_missing_branch_is_shown_as_such() {
     assert_eq!(value["missing"], 1);
     assert_eq!(value["memory"], Value::Null);
     assert_eq!(value["tree"][2]["missing"], hash);
+}
+
+#[test]
+fn a_small_file_that_unfolds_to_a_huge_value_is_described_at_once() {
+    // Each level has the level below it sixteen times; the file has each once.
+    let mut cell = Cell::from(Blob::new(&[7; 200]));
+    for _ in 0..15 {
+        cell = Cell::from(std::iter::repeat_n(cell, 16).collect::<Vector>());
+    }
+    let files = Files::new();
+    let ran = run(&["inspect", &files.cell("huge", &cell), "--depth", "99"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(ran.out.contains("\nvalid     not checked: too large\n"));
+    assert!(
+        ran.out
+            .ends_with("and more: the first 5000 cells are shown\n")
+    );
 }
 
 #[test]

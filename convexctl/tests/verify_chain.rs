@@ -2,10 +2,12 @@
 
 mod tool;
 
-use cells::{Cell, Decoder, Record, RecordKind, Signed, decode_message};
+use cells::{
+    Cell, Decoder, Record, RecordKind, Signed, Vector, decode_message, encode_message, vlq,
+};
 use crypto::Signature;
 use serde_json::Value;
-use tool::{Files, Ran, belief, block, forged, genesis, run, shared, transfer};
+use tool::{Files, Ran, belief, belief_of, block, forged, genesis, key, run, shared, transfer};
 
 const FINAL: &str = "9359348383b11973856e100abf0ab5785fcb8ea6184e011361fc9138b7ba81a8";
 const GENESIS: &str = "b0e44f2a645abfa539f5b96b7a0eabb0f902866feaff0f7c12d1213e02333f13";
@@ -223,6 +225,61 @@ fn a_wrong_signature_of_a_transaction_is_an_error_of_that_transaction_alone() {
     assert_eq!(report["transaction_errors"], 1);
     assert_eq!(report["signatures"]["wrong_transactions"], 1);
     assert_eq!(report["signatures"]["checked"], 3);
+}
+
+#[test]
+fn a_small_file_that_claims_endless_blocks_or_transactions_is_refused() {
+    // A tree whose sixteen branches are the same, ten levels deep: 16^11 elements in a few cells.
+    let endless = |element: &Cell| {
+        let leaf = Cell::from(std::iter::repeat_n(element.clone(), 16).collect::<Vector>());
+        let mut tree = leaf;
+        let mut count = 16u64;
+        for _ in 0..10 {
+            count *= 16;
+            let mut bytes = vec![0x80];
+            vlq::write(&mut bytes, count);
+            for _ in 0..16 {
+                bytes.push(0x20);
+                bytes.extend_from_slice(&tree.hash().0);
+            }
+            let child = encode_message(&tree).unwrap();
+            let top = tree.encode();
+            vlq::write(&mut bytes, top.len() as u64);
+            bytes.extend_from_slice(&child);
+            tree = decode_message(&bytes, &Decoder::new()).unwrap();
+        }
+        let Cell::Vector(tree) = tree else {
+            panic!("a vector")
+        };
+        assert_eq!(tree.count(), 16u64.pow(11));
+        tree
+    };
+    let files = Files::new();
+    let genesis = files.cell("genesis", &genesis());
+    let one = block(1, [transfer(1, Cell::Address(0))]);
+
+    let blocks = endless(&Cell::from(one));
+    let ran = verify(
+        &genesis,
+        &files.cell("blocks", &belief_of(blocks, 16i64.pow(11))),
+        &[],
+    );
+    assert_eq!(ran.code, Some(65), "{ran:?}");
+    assert!(
+        ran.err.contains("more blocks than a file can hold"),
+        "{ran:?}"
+    );
+
+    let transactions = endless(&transfer(1, Cell::Address(0)));
+    let fat = Record::of_kind(RecordKind::Block, [Cell::Long(1), Cell::from(transactions)]);
+    let fat = Signed::sign(&key(), Cell::from(fat));
+    let ran = verify(&genesis, &files.cell("fat", &belief(&[fat], 1)), &[]);
+    assert_eq!(ran.code, Some(65), "{ran:?}");
+    assert!(
+        ran.err
+            .contains("block 0 claims 17592186044416 transactions"),
+        "{ran:?}"
+    );
 }
 
 #[test]

@@ -16,6 +16,9 @@ use crate::output::Out;
 
 /// Printed form of the whole value: bytes that are shown at most.
 const PRINTED: usize = 2_000;
+/// Memory size up to which the structure of a value is checked, bytes. The check visits every occurrence of a cell, as
+/// the memory size counts them; cells that share their children can claim any size.
+const CHECKED: u64 = 500_000_000;
 /// Hashes of missing branches that are shown at most.
 const MISSING: usize = 10;
 
@@ -87,14 +90,16 @@ struct Description {
     branches: usize,
     /// Bytes that storing it costs; unknown where branches are missing.
     memory: Result<u64, String>,
-    /// The structural check of the whole value.
-    valid: Result<(), String>,
+    /// The structural check of the whole value; none when it was not made.
+    valid: Option<Result<(), String>>,
     missing: Vec<Hash>,
     printed: String,
 }
 
 impl Description {
     fn new(cell: &Cell, bytes: usize, missing: Vec<Hash>) -> Self {
+        let memory = cell.memory_size();
+        let check = matches!(memory, Ok(size) if size <= CHECKED);
         Self {
             kind: kind_name(cell),
             hash: cell.hash(),
@@ -104,8 +109,8 @@ impl Description {
             cvm_value: cell.is_cvm_value(),
             refs: cell.ref_count(),
             branches: branches(cell).len(),
-            memory: cell.memory_size().map_err(|error| error.to_string()),
-            valid: validate(cell).map_err(|error| error.to_string()),
+            memory: memory.map_err(|error| error.to_string()),
+            valid: check.then(|| validate(cell).map_err(|error| error.to_string())),
             missing,
             printed: printed(cell, PRINTED),
         }
@@ -131,8 +136,10 @@ impl Description {
         ))?;
         out.line(format_args!("CVM value {}", yes(self.cvm_value)))?;
         match &self.valid {
-            Ok(()) => out.line("valid     yes")?,
-            Err(why) => out.line(format_args!("valid     no: {why}"))?,
+            Some(Ok(())) => out.line("valid     yes")?,
+            Some(Err(why)) => out.line(format_args!("valid     no: {why}"))?,
+            None if self.missing.is_empty() => out.line("valid     not checked: too large")?,
+            None => out.line("valid     not checked: incomplete")?,
         }
         if !self.missing.is_empty() {
             out.line(format_args!("missing   {} branches", self.missing.len()))?;
@@ -154,8 +161,8 @@ impl Description {
             "refs": self.refs,
             "branches": self.branches,
             "cvm_value": self.cvm_value,
-            "valid": self.valid.is_ok(),
-            "invalid_because": self.valid.as_ref().err(),
+            "valid": self.valid.as_ref().map(Result::is_ok),
+            "invalid_because": self.valid.as_ref().and_then(|valid| valid.as_ref().err()),
             "missing": self.missing.len(),
             "missing_hashes": self.missing.iter().take(MISSING).map(Hash::to_string).collect::<Vec<_>>(),
             "printed": self.printed,

@@ -20,6 +20,9 @@ use order::Orders;
 use replay::Replay;
 use report::Report;
 
+/// Most orders, blocks of an order, and transactions of a block that are looked at. A file can't hold more different
+/// ones (each takes 97 bytes and more), but cells that share their children can claim any number.
+const MOST: u64 = 500_000;
 /// Level of the consensus point among an order's points (`spec/05 §1.1`).
 const CONSENSUS: usize = 2;
 /// Level of the finality point.

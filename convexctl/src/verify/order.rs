@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use cells::{Cell, Record, RecordKind, Signed, Vector, Verdict};
 use crypto::{AccountKey, KeyCache};
 
-use super::{CONSENSUS, signatures};
+use super::{CONSENSUS, MOST, signatures};
 use crate::failure::Failure;
 
 /// An order that is well-formed and rightly signed.
@@ -41,6 +41,9 @@ impl Orders {
         let Some(Cell::Index(index)) = belief.field(0).map_err(Failure::data)? else {
             return Err(unreadable("its orders are no Index"));
         };
+        if index.count() > MOST {
+            return Err(unreadable("it claims more orders than a file can hold"));
+        }
         let mut orders = Self {
             good: BTreeMap::new(),
             bad: Vec::new(),
@@ -207,6 +210,9 @@ fn order(key: &Cell, signed: &Signed) -> Result<Order, &'static str> {
             .filter(|&point| point <= above)
             .ok_or("its consensus points do not descend from the number of its blocks")?;
         above = *count;
+    }
+    if blocks.count() > MOST {
+        return Err("it claims more blocks than a file can hold");
     }
     if counts[0] != blocks.count() {
         return Err("its first consensus point is not the number of its blocks");

@@ -58,7 +58,7 @@ impl Replay<'_> {
         let start = Instant::now();
         let mut state = State::from_cell(self.genesis).map_err(Failure::data)?;
         let mut machine = Machine::new(Rules::latest());
-        let signatures = Signatures::of(self.blocks, self.seed).map_err(Failure::data)?;
+        let signatures = Signatures::of(self.blocks, self.seed)?;
         let mut errors = 0;
         let mut invalid = Vec::new();
         let mut bar = Bar::new(self.blocks.len() as u64, "blocks");

@@ -1,23 +1,27 @@
 //! Checking the signatures of many blocks on all cores while the blocks are executed.
 //!
-//! Blocks are cut into chunks of about [`CHUNK`] signatures, since larger batches are cheaper for each. Whoever has
-//! nothing better to do takes the next chunk: the workers all the time, and the executing thread whenever the chunk
-//! that it needs is not ready. So no core waits while there is a chunk to take, and nothing is checked twice.
+//! Blocks are cut into chunks of signatures: small ones first, so that execution begins soon, then larger ones, since a
+//! large batch is cheaper for each signature. Whoever has nothing better to do takes the next chunk: the workers all
+//! the time, and the executing thread whenever the chunk that it needs is not ready. So no core waits while there is
+//! a chunk to take, and nothing is checked twice.
 
 use std::io::Read;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 
-use cells::{Cell, CellError, Signed, Verdict};
+use cells::{Cell, Signed, Verdict};
 use crypto::{KeyCache, SignedMessage, verify_batch};
-use cvm::state::Block;
+use cvm::state::{Block, MAX_TRANSACTIONS};
 
+use super::MOST;
 use crate::exit::Exit;
 use crate::failure::Failure;
 
-/// Signatures of a chunk, at least, unless the blocks end before.
-const CHUNK: usize = 256;
+/// Signatures of the first chunk, at least, unless the blocks end before; each next chunk has twice as many.
+const FIRST: usize = 32;
+/// Where that ends.
+const LARGEST: usize = 512;
 /// Keys whose decoded form is kept.
 const KEYS: usize = 4096;
 
@@ -80,29 +84,40 @@ struct Chunk {
 
 impl<'a> Signatures<'a> {
     /// Collects them: those of the blocks themselves and of their transactions.
-    pub(super) fn of(blocks: &[Signed], seed: &'a [u8; 32]) -> Result<Self, CellError> {
+    pub(super) fn of(blocks: &[Signed], seed: &'a [u8; 32]) -> Result<Self, Failure> {
         let mut chunks = Vec::new();
         let mut signed = Vec::new();
         let mut start = 0;
+        let mut size = FIRST;
         let mut transactions = 0;
         for (i, block) in blocks.iter().enumerate() {
             signed.push(block.clone());
+            let value = block.value().map_err(Failure::data)?;
             // What is no block at all, or holds other things than transactions, is the business of its execution.
-            if let Ok(block) = Block::from_cell(&block.value()?) {
-                transactions += block.transactions.count();
-                for element in block.transactions.iter() {
-                    if let Cell::Signed(transaction) = element? {
+            if let Ok(block) = Block::from_cell(&value) {
+                let count = block.transactions.count();
+                if count > MOST {
+                    return Err(Failure::data(format!(
+                        "block {i} claims {count} transactions, more than a file can hold"
+                    )));
+                }
+                transactions += count;
+                // One with too many is not executed, so nobody asks for their signatures.
+                let count = if count > MAX_TRANSACTIONS { 0 } else { count };
+                for (_, element) in (0..count).zip(block.transactions.iter()) {
+                    if let Cell::Signed(transaction) = element.map_err(Failure::data)? {
                         signed.push(transaction);
                     }
                 }
             }
-            if signed.len() >= CHUNK || i + 1 == blocks.len() {
+            if signed.len() >= size || i + 1 == blocks.len() {
                 chunks.push(Chunk {
                     blocks: start..i + 1,
                     signed: std::mem::take(&mut signed),
                     done: AtomicBool::new(false),
                 });
                 start = i + 1;
+                size = (2 * size).min(LARGEST);
             }
         }
         Ok(Self {

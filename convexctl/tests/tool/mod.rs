@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use cells::{Blob, Cell, Index, Record, RecordKind, Signed, encode_message};
+use cells::{Blob, Cell, Index, Record, RecordKind, Signed, Vector, encode_message};
 use crypto::SigningKey;
 use cvm::state::{Account, Block, Globals, PeerStatus, State};
 
@@ -133,23 +133,20 @@ pub(crate) fn forged(signed: &Signed) -> Signed {
 
 /// A belief with one order: all blocks, the first `consensus` of them in consensus, none final.
 pub(crate) fn belief(blocks: &[Signed], consensus: i64) -> Cell {
-    let count = blocks.len() as i64;
+    belief_of(blocks.iter().cloned().map(Cell::from).collect(), consensus)
+}
+
+/// The same from a vector.
+pub(crate) fn belief_of(blocks: Vector, consensus: i64) -> Cell {
+    let count = blocks.count() as i64;
     let points = [count, count, consensus, 0].map(Cell::Long);
     let fields = [
         Cell::Long(1),
-        Cell::from(points.into_iter().collect::<cells::Vector>()),
-        Cell::from(
-            blocks
-                .iter()
-                .cloned()
-                .map(Cell::from)
-                .collect::<cells::Vector>(),
-        ),
+        Cell::from(points.into_iter().collect::<Vector>()),
+        Cell::from(blocks),
     ];
-    let order = Signed::sign(
-        &key(),
-        Cell::from(Record::of_kind(RecordKind::Order, fields)),
-    );
+    let order = Record::of_kind(RecordKind::Order, fields);
+    let order = Signed::sign(&key(), Cell::from(order));
     let name = Cell::from(Blob::new(key().account_key().as_bytes()));
     let orders = Index::empty()
         .assoc(name, Cell::from(order))
