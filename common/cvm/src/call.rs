@@ -57,9 +57,30 @@ impl Context<'_> {
     /// # Errors
     /// Whatever ends the call without a value.
     pub fn call(&mut self, function: &Cell, mut args: Args) -> Outcome {
-        match self.call_once(function, &mut args) {
+        self.call_with(function, &mut args)
+    }
+
+    /// As [`Context::call`], with arguments that lie somewhere else.
+    #[inline]
+    pub(crate) fn call_with(&mut self, function: &Cell, args: &mut [Cell]) -> Outcome {
+        match self.call_once(function, args) {
             exit @ Err(Exit::Recur | Exit::Tailcall | Exit::Return(_)) => {
                 self.trampoline(function, exit)
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Calls a core function.
+    #[inline]
+    pub(crate) fn call_native(&mut self, code: u16, args: &mut [Cell]) -> Outcome {
+        match self.call_core(code, args) {
+            Ok(value) => {
+                self.result = value::copy(&value);
+                Ok(value)
+            }
+            exit @ Err(Exit::Recur | Exit::Tailcall | Exit::Return(_)) => {
+                self.trampoline(&Cell::Core(code), exit)
             }
             outcome => outcome,
         }
@@ -98,13 +119,13 @@ impl Context<'_> {
             _ => self.call_data(function, args),
         };
         if let Ok(value) = &outcome {
-            self.result = value.clone();
+            self.result = value::copy(value);
         }
         outcome
     }
 
     fn call_core(&mut self, code: u16, args: &mut [Cell]) -> Outcome {
-        let Some(native) = self.rules.native(code) else {
+        let Some(native) = self.natives.get(code) else {
             return Err(Exit::host_fault("core function without an implementation"));
         };
         let outcome = if native.arity.accepts(args.len()) {

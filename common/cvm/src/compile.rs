@@ -38,6 +38,7 @@ impl Context<'_> {
             return Err(self.too_deep());
         }
         self.depth += 1;
+        self.note_depth(0);
         let initial = Cell::Core(INITIAL);
         let outcome = self
             .call_expander(&initial, form, &initial)
@@ -52,6 +53,7 @@ impl Context<'_> {
             return Err(self.too_deep());
         }
         self.depth += 1;
+        self.note_depth(0);
         let names = self.scopes.len();
         let outcome = self.compile_form(form);
         self.scopes.truncate(names);
@@ -146,10 +148,13 @@ impl Context<'_> {
                 address,
                 symbol: symbol.clone(),
             },
-            None => Kind::LookupAt {
-                address: self.address,
-                symbol: symbol.clone(),
-            },
+            None => {
+                self.note_address();
+                Kind::LookupAt {
+                    address: self.address,
+                    symbol: symbol.clone(),
+                }
+            }
         };
         self.charge(juice::COMPILE_LOOKUP)?;
         Ok(Op::new(kind))
@@ -517,6 +522,7 @@ impl Context<'_> {
         let Cell::Address(account) = *constant else {
             return Err(self.error(Code::Cast, "lookup first expression must be an Address"));
         };
+        self.note_address();
         if let Some((_, Some(value))) = self.static_or_definer(account, &symbol)? {
             self.charge(juice::COMPILE_LOOKUP)?;
             return Ok(Op::new(Kind::Constant(value)));

@@ -7,6 +7,7 @@ use crate::exit::{Code, ErrorValue, Exit, Outcome, Trace};
 use crate::juice;
 use crate::locals::{Locals, Scope};
 use crate::memo::{Memos, Recorder};
+use crate::natives::Table;
 use crate::op_cache::OpCache;
 use crate::rules::Rules;
 use crate::scopes::Scopes;
@@ -43,8 +44,11 @@ impl Machine {
         self.rules
     }
 
-    /// Changes the rules from the next execution on. Prepared ops don't depend on them.
+    /// Changes the rules from the next execution on. Prepared ops don't depend on them, compiled forms do.
     pub fn set_rules(&mut self, rules: &'static Rules) {
+        if !std::ptr::eq(self.rules, rules) {
+            self.memos = Memos::default();
+        }
         self.rules = rules;
     }
 }
@@ -59,7 +63,7 @@ pub struct Start {
     /// Number of the block, and of the transaction in it.
     pub location: (i64, i64),
     /// Key that signed the transaction.
-    pub signer: Option<Cell>,
+    pub signer: Option<[u8; 32]>,
     /// Key of the peer that made the block.
     pub peer: Option<Cell>,
 }
@@ -68,6 +72,8 @@ pub struct Start {
 pub struct Context<'a> {
     pub(crate) machine: &'a mut Machine,
     pub(crate) rules: &'static Rules,
+    /// The core functions of the rules.
+    pub(crate) natives: &'static Table,
     /// The global state. Balances change through [`Context::changing_coins`] only.
     pub state: &'a mut State,
     /// Account that sent the transaction.
@@ -89,7 +95,7 @@ pub struct Context<'a> {
     /// Number of the block, and of the transaction in it.
     pub location: (i64, i64),
     /// Key that signed the transaction.
-    pub signer: Option<Cell>,
+    pub signer: Option<[u8; 32]>,
     /// Key of the peer that made the block.
     pub peer: Option<Cell>,
     pub(crate) locals: Locals,
@@ -158,6 +164,7 @@ impl<'a> Context<'a> {
         Self {
             machine,
             rules,
+            natives: rules.table(),
             state,
             origin: start.origin,
             address: start.origin,

@@ -10,6 +10,7 @@ use crate::juice;
 use crate::op::{DefTarget, Kind, Let, Op, Ops, Pattern};
 use crate::op_prepare;
 use crate::special;
+use crate::value;
 
 impl Context<'_> {
     /// The prepared form of an op cell, from the cache when it was executed before; `None` for other cells.
@@ -36,7 +37,7 @@ impl Context<'_> {
         }
         self.depth += 1;
         let outcome = match op.kind() {
-            Kind::Constant(value) => self.charge(juice::CONSTANT).map(|()| value.clone()),
+            Kind::Constant(value) => self.charge(juice::CONSTANT).map(|()| value::copy(value)),
             Kind::Local(position) => self.local(*position),
             Kind::Special(code) => special::execute(self, *code),
             // The result register follows from the call.
@@ -64,7 +65,7 @@ impl Context<'_> {
         };
         self.depth -= 1;
         if let Ok(value) = &outcome {
-            self.result = value.clone();
+            self.result = value::copy(value);
         }
         outcome
     }
@@ -341,6 +342,11 @@ impl Context<'_> {
             self.result = empty.clone();
             return Ok(empty);
         }
+        if let Ops::Ready(ops) = ops
+            && let Kind::Constant(Cell::Core(code)) = ops[0].kind()
+        {
+            return self.invoke_native(op, *code, &ops[1..]);
+        }
         let fork = self.fork;
         let function = self.exec_nth(ops, 0)?;
         if !call::is_callable(&function) {
@@ -358,7 +364,23 @@ impl Context<'_> {
         for i in 1..n {
             args.push(self.exec_nth(ops, i)?);
         }
-        let outcome = self.call(&function, args);
+        let outcome = self.call_with(&function, &mut args);
+        Self::traced(outcome, || Trace::Expression(op.clone()))
+    }
+
+    /// A call whose function position is a constant core function: the most frequent of all.
+    fn invoke_native(&mut self, op: &Op, code: u16, ops: &[Op]) -> Outcome {
+        // The function position is an op of its own, one level deeper.
+        if self.depth >= self.rules.max_depth {
+            return Err(self.too_deep());
+        }
+        self.charge(juice::CONSTANT)?;
+        self.result = Cell::Core(code);
+        let mut args = Args::with_capacity(ops.len());
+        for op in ops {
+            args.push(self.exec(op)?);
+        }
+        let outcome = self.call_native(code, &mut args);
         Self::traced(outcome, || Trace::Expression(op.clone()))
     }
 
@@ -384,6 +406,7 @@ impl Context<'_> {
         let lang = self.lookup(self.address, &name)?;
         let made = match lang {
             Some(lang) if call::is_function(&lang) => {
+                self.note_other();
                 self.call(&lang, Args::from_iter([form.clone()]))?
             }
             Some(_) => return self.compile_top(form),

@@ -23,6 +23,7 @@ impl Context<'_> {
             return Err(self.too_deep());
         }
         self.depth += 1;
+        self.note_depth(0);
         let outcome = self.call_expander(expander, form, cont);
         self.depth -= 1;
         outcome
@@ -104,6 +105,7 @@ impl Context<'_> {
             _ => true,
         };
         if leaf && matches!(cont, Cell::Core(INITIAL)) && self.depth < self.rules.max_depth {
+            self.note_depth(1);
             return self.done(juice::EXPAND_CONSTANT, part.clone());
         }
         self.expand(cont, part, cont)
@@ -141,7 +143,10 @@ impl Context<'_> {
                     return self.expander_in(self.address, &symbol);
                 }
                 match list.get(1)? {
-                    Some(Cell::Address(address)) => self.expander_in(address, &symbol),
+                    Some(Cell::Address(address)) => {
+                        self.note_address();
+                        self.expander_in(address, &symbol)
+                    }
                     Some(Cell::Symbol(name)) => match self.noted_lookup(self.address, &name)? {
                         Some(Cell::Address(address)) => self.expander_in(address, &symbol),
                         _ => Ok(None),

@@ -15,6 +15,7 @@ mod env;
 mod exec;
 mod exit;
 mod expand;
+pub mod genesis;
 pub mod juice;
 mod locals;
 pub mod math;

@@ -77,7 +77,7 @@ pub(crate) struct Memos {
     forms: Table<Compiled>,
 }
 
-/// A form that was compiled by the initial expander and compiler alone, for one account.
+/// A form that was compiled by the initial expander and compiler alone, for one account or for any.
 #[derive(Debug)]
 struct Compiled {
     /// Environment and metadata of the core account then.
@@ -86,13 +86,22 @@ struct Compiled {
     symbols: Box<[(Symbol, bool)]>,
     op: Op,
     juice: u64,
+    /// Levels of execution that it took.
+    levels: u32,
 }
 
 /// What a compilation under way has depended on. Gone when that is more than a [`Compiled`] can say.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
     symbols: Vec<(Symbol, bool)>,
+    /// Greatest depth.
+    deepest: u32,
+    /// True when the address of the account is in the op.
+    addressed: bool,
 }
+
+/// Tag of what was compiled for any account that defines none of the symbols itself: no account has this address.
+const ANY: u64 = u64::MAX;
 
 /// Symbols that a compiled form may depend on.
 const MAX_SYMBOLS: usize = 32;
@@ -114,16 +123,20 @@ impl Context<'_> {
         })
     }
 
-    /// Compiles a form at top level, or remembers what that gave in the same circumstances.
+    /// Compiles the form of a command, or remembers what that gave in the same circumstances.
     pub(crate) fn compile_command(&mut self, form: &Cell) -> Outcome<Op> {
-        let plain = self.depth == 0 && self.address != CORE && form.encoded_len() <= MAX_EMBEDDED;
+        // A command in the middle of a compilation, as a macro can issue it, is not what that compilation depends on.
+        self.note_other();
+        let plain = self.address != CORE && form.encoded_len() <= MAX_EMBEDDED;
         if !plain || self.account()?.parent().is_some() {
             return self.front_end(form);
         }
         form.with_encoding(|key| {
-            if let Some((op, juice)) = self.recall(key)? {
-                self.charge(juice)?;
-                return Ok(op);
+            for tag in [self.address, ANY] {
+                if let Some((op, juice)) = self.recall(tag, key)? {
+                    self.charge(juice)?;
+                    return Ok(op);
+                }
             }
             let before = self.juice();
             self.recorder = Some(Recorder::default());
@@ -139,14 +152,15 @@ impl Context<'_> {
     }
 
     /// What a form was compiled to, if nothing that decided it has changed and its juice is there.
-    fn recall(&self, key: &[u8]) -> Outcome<Option<(Op, u64)>> {
-        let Some(compiled) = self.machine.memos.forms.get(self.address, key) else {
+    fn recall(&self, tag: u64, key: &[u8]) -> Outcome<Option<(Op, u64)>> {
+        let Some(compiled) = self.machine.memos.forms.get(tag, key) else {
             return Ok(None);
         };
         let core = definitions(self.state.account(CORE)?);
         // The same maps, not only equal ones: that is what can be told at once.
         let same = compiled.core.0.is_identical(&core.0) && compiled.core.1.is_identical(&core.1);
-        if !same || compiled.juice > self.available() {
+        let deep = self.depth + compiled.levels > self.rules.max_depth;
+        if !same || deep || compiled.juice > self.available() {
             return Ok(None);
         }
         let account = self.account()?;
@@ -183,13 +197,16 @@ impl Context<'_> {
         juice: u64,
     ) -> Outcome<()> {
         let core = definitions(self.state.account(CORE)?);
+        let own = recorder.addressed || recorder.symbols.iter().any(|(_, defined)| *defined);
+        let tag = if own { self.address } else { ANY };
         let compiled = Compiled {
             core,
             symbols: recorder.symbols.into(),
             op: op.clone(),
             juice,
+            levels: recorder.deepest.saturating_sub(self.depth),
         };
-        self.machine.memos.forms.insert(self.address, key, compiled);
+        self.machine.memos.forms.insert(tag, key, compiled);
         Ok(())
     }
 
@@ -221,6 +238,21 @@ impl Context<'_> {
     pub(crate) fn noted_lookup(&mut self, address: u64, symbol: &Symbol) -> Outcome<Option<Cell>> {
         self.note_other();
         self.lookup(address, symbol)
+    }
+
+    /// Notes that a compilation under way puts the address of the account into its op.
+    pub(crate) fn note_address(&mut self) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.addressed = true;
+        }
+    }
+
+    /// Notes that a compilation under way goes `levels` deeper than now.
+    #[inline]
+    pub(crate) fn note_depth(&mut self, levels: u32) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.deepest = recorder.deepest.max(self.depth + levels);
+        }
     }
 
     /// Notes that a compilation under way does something that is not remembered.
@@ -316,6 +348,58 @@ mod tests {
         assert_eq!(bench.run("(do later)").0, "2");
         bench.run("(set-parent nil)");
         assert_eq!(bench.run("(do later)").0, "1");
+    }
+
+    #[test]
+    fn a_remembered_form_is_as_deep_as_it_was_at_first() {
+        let outcome = |remembered: bool, levels: usize| {
+            let mut bench = Bench::new();
+            if remembered {
+                assert_eq!(bench.run("(inc 1)").0, "2");
+            }
+            let nested = (0..levels).fold("(eval-as *address* '(inc 1))".to_owned(), |inner, _| {
+                format!("(do 1 {inner})")
+            });
+            bench.run(&nested)
+        };
+        let ends: Vec<_> = (240..256)
+            .map(|levels| {
+                let first = outcome(false, levels);
+                assert_eq!(outcome(true, levels), first, "{levels}");
+                first.0
+            })
+            .collect();
+        assert_eq!((&*ends[0], &*ends[15]), ("2", ":DEPTH"));
+    }
+
+    #[test]
+    fn a_remembered_form_that_names_an_account_belongs_to_one_account() {
+        let mut bench = Bench::new();
+        assert_eq!(bench.run_as(12, "(lookup #12 b)").0, ":UNDECLARED");
+        bench.run_as(12, "(def ^{:static true} b 1)");
+        let elsewhere = bench.run_as(13, "(lookup #12 b)");
+        assert_eq!(elsewhere.0, "1");
+        assert_eq!(bench.run_as(12, "(lookup #12 b)"), elsewhere);
+    }
+
+    #[test]
+    fn what_an_account_s_own_compiler_returned_is_not_remembered() {
+        let mut bench = Bench::new();
+        bench.run("(def n 0)");
+        bench.run("(def *lang* (fn [x] (do (def n (inc n)) (compile n))))");
+        assert_eq!(bench.run("(do mine)").0, "1");
+        assert_eq!(bench.run("(do mine)").0, "2");
+    }
+
+    #[test]
+    fn a_form_that_one_account_compiled_means_the_same_to_a_new_one() {
+        let mut bench = Bench::new();
+        let first = bench.run("(deploy '(+ 1 2))").1;
+        assert_eq!(bench.run("(+ 1 2)").0, "3");
+        assert_eq!(bench.run("(deploy '(+ 1 2))").1, first);
+        bench.run_as(12, "(def + -)");
+        assert_eq!(bench.run_as(12, "(+ 1 2)").0, "-1");
+        assert_eq!(bench.run_as(13, "(+ 1 2)").0, "3");
     }
 
     #[test]

@@ -47,6 +47,11 @@ impl Rules {
         &Self::V0_8_5
     }
 
+    /// The table of core functions.
+    pub(crate) fn table(&self) -> &'static natives::Table {
+        (self.table)()
+    }
+
     /// The core function with this code.
     #[must_use]
     pub fn native(&self, code: u16) -> Option<&'static Native> {

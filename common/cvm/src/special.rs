@@ -88,7 +88,9 @@ pub(crate) fn execute(ctx: &mut Context<'_>, code: u8) -> Outcome {
             let globals = ctx.state.globals();
             Cell::Double(globals.memory_coins as f64 / globals.memory_pool as f64)
         }
-        22 => ctx.signer.clone().unwrap_or(Cell::Nil),
+        22 => ctx
+            .signer
+            .map_or(Cell::Nil, |key| Cell::from(cells::Blob::new(&key))),
         23 => ctx.peer.clone().unwrap_or(Cell::Nil),
         24 => {
             let (block, index) = ctx.location;

@@ -1,6 +1,6 @@
 //! What each type of transaction does (`spec/04 §3.3`–`§3.5`).
 
-use cells::{Blob, Cell, Symbol, Vector};
+use cells::{Cell, Symbol, Vector};
 use crypto::AccountKey;
 
 use super::{Failure, Stop};
@@ -33,7 +33,7 @@ impl Beginning<'_> {
             origin: self.origin,
             limit: self.limit,
             location: self.location,
-            signer: self.signer.map(|key| Cell::from(Blob::new(key.as_bytes()))),
+            signer: self.signer.map(|key| *key.as_bytes()),
             peer: self.peer.cloned(),
         }
     }
