@@ -81,10 +81,14 @@ pub struct VerifyChain {
 
 /// The state that code is evaluated on, and as whom.
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("on").args(["state", "fresh"]))]
 pub struct Evaluation {
-    /// State to evaluate on, a cell file
+    /// State to evaluate on, a cell file [default: a fresh network]
     #[arg(long, value_name = "FILE")]
-    pub state: PathBuf,
+    pub state: Option<PathBuf>,
+    /// Evaluate on the genesis state of a fresh network
+    #[arg(long)]
+    pub fresh: bool,
     /// Account that evaluates
     #[arg(long, value_name = "N", default_value = DEFAULT_ADDRESS, value_parser = address)]
     pub address: u64,

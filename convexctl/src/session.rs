@@ -92,9 +92,14 @@ impl Problem {
 impl Session {
     /// What the arguments ask for.
     pub(crate) fn new(args: &cli::Evaluation) -> Result<Self, Failure> {
-        let cell = files::load(&args.state, RecordKind::State)?;
-        let state = State::from_cell(&cell)
-            .map_err(|error| Failure::data(format!("{}: {error}", args.state.display())))?;
+        let state = match &args.state {
+            Some(path) => {
+                let cell = files::load(path, RecordKind::State)?;
+                State::from_cell(&cell)
+                    .map_err(|error| Failure::data(format!("{}: {error}", path.display())))?
+            }
+            None => fresh()?,
+        };
         let mut session = Self {
             machine: Machine::new(Rules::latest()),
             state,
@@ -234,4 +239,21 @@ impl Session {
         names.dedup();
         names
     }
+}
+
+/// The genesis state of a network that nobody runs.
+fn fresh() -> Result<State, Failure> {
+    use cvm::genesis::{Parameters, genesis};
+    // Keys that don't matter, since nothing here is ever signed.
+    let key = |label: &str| {
+        crypto::SigningKey::from_seed(&crypto::sha3_256(label.as_bytes())).account_key()
+    };
+    let [governance, first, peer] = [
+        "convexctl/governance",
+        "convexctl/genesis",
+        "convexctl/peer",
+    ]
+    .map(|l| key(l).to_bytes());
+    genesis(&Parameters::new(governance, first, &[peer]))
+        .map_err(|error| Failure::new(Exit::Software, format!("no genesis state: {error}")))
 }

@@ -1,21 +1,13 @@
-//! `convexctl eval` and `convexctl repl` on state files.
+//! `convexctl eval` and `convexctl repl` on a fresh network and on state files.
 
 mod tool;
 
 use serde_json::Value;
 use tool::{Files, Ran, genesis, run, run_with, shared};
 
-/// The state that the tests run on; a checkout without the shared data skips them.
-fn state() -> Option<String> {
-    shared("protonet-genesis.cad3")
-}
-
+/// Runs a command on a fresh network.
 fn lisp(command: &str, args: &[&str], input: &str) -> Ran {
-    let state = state().expect("the test looked for it");
-    run_with(
-        &[&[command, "--state", &state], args].concat(),
-        input.as_bytes(),
-    )
+    run_with(&[&[command], args].concat(), input.as_bytes())
 }
 
 fn eval(args: &[&str]) -> Ran {
@@ -28,9 +20,6 @@ fn repl(input: &str) -> Ran {
 
 #[test]
 fn each_form_prints_its_value_and_sees_the_effects_of_those_before() {
-    if state().is_none() {
-        return;
-    }
     let ran = eval(&["-e", "(def a 5) (+ a 1)", "-e", "[*address* a \"x\"]"]);
     assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{ran:?}");
     assert_eq!(ran.out, "5\n6\n[#11 5 \"x\"]\n");
@@ -38,9 +27,6 @@ fn each_form_prints_its_value_and_sees_the_effects_of_those_before() {
 
 #[test]
 fn forms_come_from_standard_input_when_none_are_given() {
-    if state().is_none() {
-        return;
-    }
     let ran = lisp(
         "eval",
         &["--address", "#12"],
@@ -56,9 +42,6 @@ fn forms_come_from_standard_input_when_none_are_given() {
 
 #[test]
 fn an_error_ends_the_run_with_code_1_and_its_trace_on_standard_error() {
-    if state().is_none() {
-        return;
-    }
     let ran = eval(&["-e", "1 (+ 1 :a) 2"]);
     assert_eq!((ran.code, ran.out.as_str()), (Some(1), "1\n"), "{ran:?}");
     assert_eq!(
@@ -70,9 +53,6 @@ fn an_error_ends_the_run_with_code_1_and_its_trace_on_standard_error() {
 
 #[test]
 fn text_that_can_not_be_read_is_shown_with_its_place_before_anything_runs() {
-    if state().is_none() {
-        return;
-    }
     let ran = eval(&["-e", "(def a 1)", "-e", "(+ 1\n  2]"]);
     assert_eq!((ran.code, ran.out.as_str()), (Some(65), ""), "{ran:?}");
     assert_eq!(
@@ -87,9 +67,6 @@ fn text_that_can_not_be_read_is_shown_with_its_place_before_anything_runs() {
 
 #[test]
 fn json_has_an_object_for_each_form() {
-    if state().is_none() {
-        return;
-    }
     let ran = eval(&["--json", "-e", "(log 1) (fail :NO [2])"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
     let lines: Vec<Value> = ran
@@ -108,9 +85,6 @@ fn json_has_an_object_for_each_form() {
 
 #[test]
 fn an_endless_loop_ends_with_its_juice() {
-    if state().is_none() {
-        return;
-    }
     let ran = eval(&["--juice", "100000", "-e", "(loop [] (recur))"]);
     assert_eq!(
         (ran.code, ran.err.as_str()),
@@ -120,9 +94,6 @@ fn an_endless_loop_ends_with_its_juice() {
 
 #[test]
 fn what_would_void_a_block_is_an_error_and_leaves_the_state_alone() {
-    if state().is_none() {
-        return;
-    }
     // A function without metadata can't be asked whether it is callable (`spec/04 §11`, fault 8).
     let ran = repl("(def a 1)\n(do (def a 2) (def f (fn [] 1)) (callable? *address* 'f))\na\n");
     assert_eq!(ran.code, Some(0), "{ran:?}");
@@ -136,9 +107,6 @@ fn what_would_void_a_block_is_an_error_and_leaves_the_state_alone() {
 
 #[test]
 fn accounts_and_states_that_are_not_there_are_named() {
-    if state().is_none() {
-        return;
-    }
     let ran = eval(&["--address", "99999", "-e", "1"]);
     assert_eq!(ran.code, Some(64), "{ran:?}");
     assert!(
@@ -163,6 +131,8 @@ fn accounts_and_states_that_are_not_there_are_named() {
     let ran = run(&["eval", "--state", &small, "--address", "1", "-e", "1"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.err.starts_with("error :UNDECLARED *lang*"), "{ran:?}");
+    let both = run(&["eval", "--state", &small, "--fresh", "-e", "1"]);
+    assert_eq!(both.code, Some(64), "{both:?}");
 }
 
 #[test]
@@ -186,9 +156,6 @@ fn a_state_file_is_what_forms_run_on() {
 
 #[test]
 fn the_repl_shows_value_juice_and_memory_of_each_form() {
-    if state().is_none() {
-        return;
-    }
     let ran = repl("(def x [1\n 2])\n(count x)\n(undef x)\n");
     assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{ran:?}");
     let lines: Vec<_> = ran.out.lines().collect();
@@ -204,9 +171,6 @@ fn the_repl_shows_value_juice_and_memory_of_each_form() {
 
 #[test]
 fn the_repl_goes_on_after_errors_of_every_kind() {
-    if state().is_none() {
-        return;
-    }
     let ran = repl("(+ 1 nil)\n(+ 1]\nunknown\n:address #9999\n:key\n(open");
     assert_eq!(ran.code, Some(0), "{ran:?}");
     for part in [
@@ -223,9 +187,6 @@ fn the_repl_goes_on_after_errors_of_every_kind() {
 
 #[test]
 fn the_repl_explains_symbols_and_changes_accounts() {
-    if state().is_none() {
-        return;
-    }
     let ran = repl(
         ":doc count\n:doc *balance*\n:doc nonsense\n:doc defn\n:address #12\n*address*\n:help\n:quit\n1\n",
     );
