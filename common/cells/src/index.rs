@@ -82,6 +82,8 @@ impl Node for Inner {
 struct Key {
     bytes: [u8; 32],
     len: usize,
+    /// Of a blob or string of more than one chunk.
+    chunked: bool,
 }
 
 impl Key {
@@ -90,9 +92,30 @@ impl Key {
         let mut key = Self {
             bytes: [0; 32],
             len,
+            chunked: false,
         };
         key.bytes[..len].copy_from_slice(&bytes[..len]);
         key
+    }
+
+    fn chunked(bytes: &[u8]) -> Self {
+        Self {
+            chunked: true,
+            ..Self::new(bytes)
+        }
+    }
+
+    /// Digits, at most `limit`, that count as common with `other` when this key is inserted.
+    ///
+    /// The reference doesn't look into the chunks of a long key and takes all digits for common: the key goes where
+    /// its own digits lead from the first entry that it meets, or takes the place of another key of 32 bytes or more.
+    fn matched(&self, other: &Self, limit: usize) -> usize {
+        if self.chunked {
+            return limit.min(self.digits());
+        }
+        common_digits(self.bytes(), other.bytes())
+            .min(limit)
+            .min(self.digits())
     }
 
     /// `None` for a value that can't be a key.
@@ -100,11 +123,11 @@ impl Key {
         Ok(Some(match cell {
             Cell::Blob(b) => match b.as_flat() {
                 Some(bytes) => Self::new(bytes),
-                None => Self::new(&b.slice(0, 32)?.ok_or(KEY)?.to_vec()?),
+                None => Self::chunked(&b.slice(0, 32)?.ok_or(KEY)?.to_vec()?),
             },
             Cell::Str(s) => match s.as_flat() {
                 Some(bytes) => Self::new(bytes),
-                None => Self::new(&s.slice(0, 32)?.ok_or(KEY)?.to_vec()?),
+                None => Self::chunked(&s.slice(0, 32)?.ok_or(KEY)?.to_vec()?),
             },
             Cell::Symbol(s) => Self::new(s.name()),
             Cell::Keyword(k) => Self::new(k.name()),
@@ -494,9 +517,7 @@ fn insert(index: &mut Index, key: &Key, entry: Entry, level: u32) -> Result<(), 
     }
     let depth = index.0.depth as usize;
     let prefix = index.prefix()?;
-    let matched = common_digits(key.bytes(), prefix.bytes())
-        .min(depth)
-        .min(key.digits());
+    let matched = key.matched(&prefix, depth);
     if matched < depth {
         // The key leaves the common prefix of this node: a node above takes both.
         let old_digit = prefix.digit(matched);
@@ -834,6 +855,41 @@ mod tests {
             hex(&other),
             "84020001000684013001611103840131016211 02".replace(' ', "")
         );
+    }
+
+    /// All from the reference, `{'g0 1}` and `{0x12 1, 0x3456 3}` among them.
+    #[test]
+    fn a_key_of_several_chunks_is_inserted_without_a_look_at_its_bytes() {
+        let long = |start: &[u8], fill: u8| {
+            let mut bytes = start.to_vec();
+            bytes.resize(4098, fill);
+            Cell::from(crate::Blob::new(&bytes))
+        };
+        let short = |bytes: &[u8]| Cell::from(crate::Blob::new(bytes));
+        let insert = |keys: &[Cell]| {
+            let mut index = Index::empty();
+            for (i, key) in keys.iter().enumerate() {
+                let inserted = index.assoc(key.clone(), Cell::Long(i as i64 + 1));
+                index = inserted.unwrap().unwrap();
+            }
+            index
+        };
+        let zeros = long(&[], 0);
+        // Below the entry that is there, although nothing is common.
+        let symbol = Cell::from(crate::Symbol::literal("g0"));
+        let below = insert(&[symbol.clone(), zeros.clone()]);
+        assert!(hex(&below).starts_with("840280320267301101040001840131a00220"));
+        assert_eq!(below.get(&zeros).unwrap(), Some(Cell::Long(2)));
+        // The other way round it is where it belongs.
+        assert!(hex(&insert(&[zeros.clone(), symbol])).starts_with("840200000041"));
+        // In the place of a key of 32 bytes or more.
+        let replaced = insert(&[short(&[0x12; 32]), zeros.clone()]);
+        assert_eq!(replaced.count(), 1);
+        assert_eq!(replaced.entry_at(0).unwrap().unwrap().0, zeros);
+        assert_eq!(insert(&[short(&[0x12; 31]), zeros.clone()]).count(), 2);
+        assert_eq!(insert(&[long(&[0x77], 1), zeros.clone()]).count(), 1);
+        let three = insert(&[short(&[0x12]), zeros, short(&[0x34, 0x56])]);
+        assert!(hex(&three).starts_with("84030000000a8402803101121101020001840131a00220"));
     }
 
     #[test]
