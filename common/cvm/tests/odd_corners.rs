@@ -3,7 +3,9 @@
 mod ground;
 
 use cells::{Cell, Decoder, Record, RecordKind, Signed, Vector, decode_cell};
-use cvm::transition::{BlockError, QueryError, query, try_block};
+use crypto::KeyCache;
+use cvm::state::Block;
+use cvm::transition::{BlockError, QueryError, check_signatures, query, try_block};
 use ground::{Ground, T0, block, call, codes, invoke, key, multi, public, sent, signed, transfer};
 
 /// Applies a block that must be void: one `:PEER` result a transaction, and nothing changed.
@@ -431,4 +433,25 @@ fn trying_a_block_leaves_the_state_alone() {
     );
     let applied = ground.try_apply(&Cell::from(good.clone())).unwrap();
     assert_eq!(applied, tried);
+}
+
+/// Shared cells can claim more transactions than fit in any memory (`spec/04 §5.1`, block size).
+#[test]
+fn a_block_that_claims_countless_transactions_is_void_and_answered_within_bounds() {
+    let mut ground = Ground::minimal();
+    let before = ground.hash();
+    let mut many: Vector = (0..16).map(|_| signed(1, transfer(11, 1, 0, 5))).collect();
+    while many.count() < 1 << 40 {
+        many = many.clone().concat(&many).unwrap();
+    }
+    let value = Block {
+        timestamp: T0 + 1,
+        transactions: many,
+    };
+    let block = Signed::sign(&ground::key(2), value.to_cell());
+    check_signatures(std::slice::from_ref(&block), &KeyCache::new(16), &[0; 32]).unwrap();
+    let outcome = ground.try_apply(&Cell::from(block)).unwrap();
+    assert_eq!(outcome.invalid.as_deref(), Some("Illegal Block Size!"));
+    assert_eq!(outcome.results.len(), 65_536);
+    assert_eq!(ground.hash(), before);
 }
