@@ -63,6 +63,10 @@ impl Node for Tree {
         }
     }
 
+    fn head_len(&self) -> Option<usize> {
+        Some(1 + vlq::len(self.len))
+    }
+
     fn ref_at(&self, i: usize) -> Option<&Ref> {
         self.children.get(i)
     }

@@ -147,6 +147,8 @@ impl Cell {
         match self {
             Self::Str(s) => f(s.flat_encoding().unwrap_or_default()),
             Self::Blob(b) => f(b.flat_encoding().unwrap_or_default()),
+            Self::Symbol(s) => f(s.encoding()),
+            Self::Keyword(k) => f(k.encoding()),
             _ => {
                 let mut out = Vec::with_capacity(16);
                 self.write_leaf(&mut out);
@@ -170,7 +172,12 @@ impl Cell {
             Self::Double(_) => 9,
             Self::BigInt(n) => n.encoded_len(),
             Self::Address(n) | Self::Local(n) | Self::Extension(_, n) => 1 + vlq::len(*n),
-            _ => self.with_encoding(<[u8]>::len),
+            Self::Symbol(s) => s.encoding().len(),
+            Self::Keyword(k) => k.encoding().len(),
+            _ => match self.node() {
+                Some(node) => node::encoded_len(node),
+                None => self.with_encoding(<[u8]>::len),
+            },
         }
     }
 
@@ -226,7 +233,7 @@ impl Cell {
     #[must_use]
     pub fn is_embedded(&self) -> bool {
         if let Some(node) = self.node() {
-            return node::seal(node).is_embedded();
+            return node::encoded_len(node) <= MAX_EMBEDDED;
         }
         match self {
             Self::Str(s) => s.flat_encoding().is_some_and(|e| e.len() <= MAX_EMBEDDED),

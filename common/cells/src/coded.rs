@@ -51,6 +51,10 @@ impl Node for Inner {
         write_ref(out, &self.value);
     }
 
+    fn head_len(&self) -> Option<usize> {
+        Some(1)
+    }
+
     fn ref_at(&self, i: usize) -> Option<&Ref> {
         match i {
             0 => Some(&self.code),

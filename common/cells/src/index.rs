@@ -6,6 +6,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::hash::common_digits;
+use crate::memory;
 use crate::node::{self, Cache, Node};
 use crate::trie::{MAX_LEVELS, child_position, digits};
 use crate::{Cell, CellError, Hash, Ref, tag, vlq};
@@ -65,6 +66,16 @@ impl Node for Inner {
         out.push(self.depth);
         out.extend_from_slice(&self.mask.to_be_bytes());
         self.children.iter().for_each(|r| node::write_ref(out, r));
+    }
+
+    fn head_len(&self) -> Option<usize> {
+        let count = 1 + vlq::len(self.count);
+        match (self.count, &self.entry) {
+            (0, _) => None,
+            (1, Some(_)) => self.children.is_empty().then_some(count),
+            // Whether there is an entry, depth and mask.
+            _ => Some(count + 1 + 1 + 2),
+        }
     }
 
     fn ref_at(&self, i: usize) -> Option<&Ref> {
@@ -397,6 +408,26 @@ impl Index {
         Entries {
             stack: vec![(self.clone(), 0, self.count())],
         }
+    }
+
+    /// Bytes of the encoding.
+    #[must_use]
+    pub fn encoded_len(&self) -> usize {
+        node::encoded_len(self.node())
+    }
+
+    /// What [`Cell::memory_size`] is of this value.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn memory_size(&self) -> Result<u64, CellError> {
+        memory::of_node(self.node(), || Cell::from(self.clone()))
+    }
+
+    /// What [`Cell::is_identical`] is of these values.
+    #[must_use]
+    pub fn is_identical(&self, other: &Self) -> bool {
+        self.ptr_eq(other)
     }
 
     pub(crate) fn node(&self) -> &dyn Node {

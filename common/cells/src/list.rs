@@ -26,6 +26,10 @@ impl Node for Inner {
         self.reversed.write_body(out);
     }
 
+    fn head_len(&self) -> Option<usize> {
+        self.reversed.node().head_len()
+    }
+
     fn ref_at(&self, i: usize) -> Option<&Ref> {
         self.reversed.node().ref_at(i)
     }

@@ -1,6 +1,7 @@
 //! Hash maps (`spec/01 §8`).
 
-use crate::node::Node;
+use crate::memory;
+use crate::node::{self, Node};
 use crate::trie::{Entry, Trie};
 use crate::{Cell, CellError, Hash, Ref, tag};
 
@@ -181,6 +182,26 @@ impl Map {
     /// Positions of keys and values in hash order. Ends after the first error.
     pub fn iter_refs(&self) -> impl Iterator<Item = Result<(Ref, Ref), CellError>> + use<> {
         self.0.entries().map(|e| e.map(|e| (e.key, e.value)))
+    }
+
+    /// Bytes of the encoding.
+    #[must_use]
+    pub fn encoded_len(&self) -> usize {
+        node::encoded_len(self.node())
+    }
+
+    /// What [`Cell::memory_size`] is of this value.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn memory_size(&self) -> Result<u64, CellError> {
+        memory::of_node(self.node(), || Cell::from(self.clone()))
+    }
+
+    /// What [`Cell::is_identical`] is of these values.
+    #[must_use]
+    pub fn is_identical(&self, other: &Self) -> bool {
+        self.ptr_eq(other)
     }
 
     pub(crate) fn node(&self) -> &dyn Node {

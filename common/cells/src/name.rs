@@ -119,6 +119,10 @@ macro_rules! name_type {
                 let _ = self.0.hash.set(hash);
             }
 
+            pub(crate) fn encoding(&self) -> &[u8] {
+                &self.0.encoding
+            }
+
             pub(crate) fn write(&self, out: &mut Vec<u8>) {
                 out.extend_from_slice(&self.0.encoding);
             }

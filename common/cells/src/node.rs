@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use once_cell::race::OnceBox;
 
@@ -12,11 +12,13 @@ use crate::{Cell, Hash, MAX_EMBEDDED, Ref, tag};
 /// Marks a memory size that has not been computed; real sizes saturate at 2^63-1.
 const UNKNOWN: u64 = u64::MAX;
 
+/// Bytes of a ref to a branch.
+const BRANCH_LEN: usize = 1 + size_of::<Hash>();
+
 /// Facts about a cell that follow from its encoding.
 pub(crate) struct Meta {
     encoding: Box<[u8]>,
     hash: OnceLock<Hash>,
-    memory: AtomicU64,
 }
 
 impl Meta {
@@ -24,7 +26,6 @@ impl Meta {
         Self {
             encoding,
             hash: OnceLock::new(),
-            memory: AtomicU64::new(UNKNOWN),
         }
     }
 
@@ -48,6 +49,43 @@ impl Meta {
     pub(crate) fn is_embedded(&self) -> bool {
         self.encoding.len() <= MAX_EMBEDDED
     }
+}
+
+/// The cache of a node: empty until the first use of its encoding or sizes.
+///
+/// The sizes are kept apart: transactions are charged by them, long before anybody wants encoding or hash.
+pub(crate) struct Cache {
+    meta: OnceBox<Meta>,
+    /// Bytes of the encoding; 0, which no encoding has, is unknown.
+    len: AtomicU32,
+    memory: AtomicU64,
+}
+
+impl Cache {
+    pub(crate) const fn new() -> Self {
+        Self {
+            meta: OnceBox::new(),
+            len: AtomicU32::new(0),
+            memory: AtomicU64::new(UNKNOWN),
+        }
+    }
+
+    pub(crate) fn filled(meta: Meta) -> Self {
+        let cache = Self::new();
+        let _ = cache.meta.set(Box::new(meta));
+        cache
+    }
+
+    pub(crate) fn get(&self) -> Option<&Meta> {
+        self.meta.get()
+    }
+
+    fn len(&self) -> Option<usize> {
+        match self.len.load(Ordering::Relaxed) {
+            0 => self.get().map(|meta| meta.encoding().len()),
+            len => Some(len as usize),
+        }
+    }
 
     pub(crate) fn memory(&self) -> Option<u64> {
         Some(self.memory.load(Ordering::Relaxed)).filter(|&m| m != UNKNOWN)
@@ -55,26 +93,6 @@ impl Meta {
 
     pub(crate) fn set_memory(&self, memory: u64) {
         self.memory.store(memory, Ordering::Relaxed);
-    }
-}
-
-/// The cache of a node: empty until the first use of its encoding.
-#[derive(Default)]
-pub(crate) struct Cache(OnceBox<Meta>);
-
-impl Cache {
-    pub(crate) const fn new() -> Self {
-        Self(OnceBox::new())
-    }
-
-    pub(crate) fn filled(meta: Meta) -> Self {
-        let cache = OnceBox::new();
-        let _ = cache.set(Box::new(meta));
-        Self(cache)
-    }
-
-    pub(crate) fn get(&self) -> Option<&Meta> {
-        self.0.get()
     }
 
     /// Forgets everything, before the node is changed in place.
@@ -97,6 +115,42 @@ pub(crate) trait Node {
     fn write(&self, out: &mut Vec<u8>);
     /// Child position `i`, in the order of `spec/01 §7.3`; `None` past the end.
     fn ref_at(&self, i: usize) -> Option<&Ref>;
+    /// Bytes of the encoding apart from the child positions, each of which is in it once; `None` where only the
+    /// encoding itself can tell.
+    fn head_len(&self) -> Option<usize>;
+}
+
+/// Bytes of the encoding, which is not made for it where the sizes of the children tell.
+pub(crate) fn encoded_len(node: &dyn Node) -> usize {
+    len_nested(node, 0)
+}
+
+fn len_nested(node: &dyn Node, depth: u32) -> usize {
+    if let Some(len) = node.cache().len() {
+        return len;
+    }
+    let Some(mut len) = node.head_len().filter(|_| depth < RECURSION) else {
+        return seal(node).encoding().len();
+    };
+    let mut i = 0;
+    while let Some(child) = node.ref_at(i) {
+        i += 1;
+        len += match &child.0 {
+            Slot::Lazy(_) => BRANCH_LEN,
+            Slot::Direct(cell) => {
+                let own = match cell.node() {
+                    Some(below) => len_nested(below, depth + 1),
+                    None => cell.encoded_len(),
+                };
+                if own <= MAX_EMBEDDED { own } else { BRANCH_LEN }
+            }
+        };
+    }
+    // An encoding too long to be counted here is asked for again.
+    node.cache()
+        .len
+        .store(u32::try_from(len).unwrap_or(0), Ordering::Relaxed);
+    len
 }
 
 /// Seals `node` and everything below it: afterwards its meta data exist.
@@ -175,7 +229,9 @@ fn seal_one(node: &dyn Node) -> &Meta {
             out.into_boxed_slice()
         }
     });
-    node.cache().0.get_or_init(|| Box::new(Meta::new(encoding)))
+    node.cache()
+        .meta
+        .get_or_init(|| Box::new(Meta::new(encoding)))
 }
 
 /// Appends a child in ref form (`spec/01 §5`): inline when embedded, else `20` and its hash.

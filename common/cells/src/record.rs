@@ -233,6 +233,10 @@ impl Node for Inner {
         self.body.write_body(out);
     }
 
+    fn head_len(&self) -> Option<usize> {
+        self.body.node().head_len()
+    }
+
     fn ref_at(&self, i: usize) -> Option<&Ref> {
         self.body.node().ref_at(i)
     }

@@ -49,6 +49,10 @@ impl Node for Inner {
         write_ref(out, &self.value);
     }
 
+    fn head_len(&self) -> Option<usize> {
+        None
+    }
+
     fn ref_at(&self, i: usize) -> Option<&Ref> {
         (i == 0).then_some(&self.value)
     }

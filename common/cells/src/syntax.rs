@@ -30,6 +30,10 @@ impl Node for Inner {
         }
     }
 
+    fn head_len(&self) -> Option<usize> {
+        None
+    }
+
     fn ref_at(&self, i: usize) -> Option<&Ref> {
         match i.checked_sub(1) {
             None => Some(&self.value),

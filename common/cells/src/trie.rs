@@ -89,6 +89,14 @@ impl<E: Entry> Node for Inner<E> {
         }
     }
 
+    fn head_len(&self) -> Option<usize> {
+        let shape = match &self.body {
+            Body::Leaf(_) => 0,
+            Body::Tree { .. } => 3,
+        };
+        Some(1 + vlq::len(self.count) + shape)
+    }
+
     fn ref_at(&self, i: usize) -> Option<&Ref> {
         match &self.body {
             Body::Leaf(entries) => entries.get(i / E::REFS)?.ref_at(i % E::REFS),

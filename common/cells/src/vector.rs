@@ -64,6 +64,10 @@ impl Node for Inner {
         self.write_body(out);
     }
 
+    fn head_len(&self) -> Option<usize> {
+        Some(1 + vlq::len(self.count))
+    }
+
     fn ref_at(&self, i: usize) -> Option<&Ref> {
         match &self.prefix {
             Some(prefix) if i == 0 => Some(prefix),

@@ -278,13 +278,7 @@ impl Account {
 
     /// Memory size of the record.
     pub(super) fn memory(&self) -> Result<i64, CellError> {
-        let below = self
-            .rest
-            .fields()
-            .into_iter()
-            .try_fold(0i64, |sum, field| {
-                Ok::<_, CellError>(sum.saturating_add(memory_size(&field)?))
-            })?;
+        let below = self.rest.memory_since(&NOTHING)?;
         Ok(below.saturating_add(own_memory(self.encoded_len()) as i64))
     }
 
@@ -293,34 +287,85 @@ impl Account {
         let mut delta =
             own_memory(self.encoded_len()) as i64 - own_memory(before.encoded_len()) as i64;
         if !Arc::ptr_eq(&self.rest, &before.rest) {
-            for (new, old) in self.rest.fields().into_iter().zip(before.rest.fields()) {
-                if !new.is_identical(&old) {
-                    delta = delta.saturating_add(memory_size(&new)? - memory_size(&old)?);
-                }
-            }
+            delta = delta.saturating_add(self.rest.memory_since(&before.rest)?);
         }
         Ok(delta)
     }
 }
 
 impl Rest {
-    /// The fields that can own memory.
-    fn fields(&self) -> [Cell; 4] {
-        [
-            Cell::from(self.holdings.clone()),
-            self.controller.0.clone(),
-            Cell::from(self.environment.clone()),
-            Cell::from(self.metadata.clone()),
-        ]
+    /// Memory size of the fields minus that of `before`; looks only at those that differ.
+    fn memory_since(&self, before: &Self) -> Result<i64, CellError> {
+        let mut delta = 0i64;
+        let mut add = |new: i64, old: i64| delta = delta.saturating_add(new - old);
+        for (new, old) in [
+            (&self.environment, &before.environment),
+            (&self.metadata, &before.metadata),
+        ] {
+            if !same(new, old, Map::is_identical) {
+                add(
+                    memory(new.as_ref(), Map::memory_size)?,
+                    memory(old.as_ref(), Map::memory_size)?,
+                );
+            }
+        }
+        let (new, old) = (&self.holdings, &before.holdings);
+        if !same(new, old, Index::is_identical) {
+            add(
+                memory(new.as_ref(), Index::memory_size)?,
+                memory(old.as_ref(), Index::memory_size)?,
+            );
+        }
+        let (new, old) = (&self.controller.0, &before.controller.0);
+        if !new.is_identical(old) {
+            add(memory_size(new)?, memory_size(old)?);
+        }
+        Ok(delta)
     }
 
     fn ref_len(&self) -> u64 {
         self.ref_len.get_or(|| {
             let key = if self.key.is_some() { 34 } else { 1 };
             let parent = self.parent.map_or(Cell::Nil, Cell::Address).encoded_len() as u64;
-            self.fields().iter().map(cell_ref_len).sum::<u64>() + key + parent
+            let map =
+                |map: &Option<Map>| map.as_ref().map_or(1, |m| ref_len(m.encoded_len() as u64));
+            let holdings = self.holdings.as_ref();
+            key + parent
+                + map(&self.environment)
+                + map(&self.metadata)
+                + holdings.map_or(1, |h| ref_len(h.encoded_len() as u64))
+                + cell_ref_len(&self.controller.0)
         })
     }
+}
+
+/// The fields of a new account.
+static NOTHING: Rest = Rest {
+    key: None,
+    holdings: None,
+    controller: Nil(Cell::Nil),
+    environment: None,
+    metadata: None,
+    parent: None,
+    ref_len: Known(AtomicU64::new(0)),
+};
+
+/// True when both are absent, or the same.
+fn same<T>(a: &Option<T>, b: &Option<T>, identical: impl Fn(&T, &T) -> bool) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => identical(a, b),
+        (None, None) => true,
+        _ => false,
+    }
+}
+
+/// Memory size of a field, which `nil` has none of.
+fn memory<T>(
+    field: Option<&T>,
+    size: impl FnOnce(&T) -> Result<u64, CellError>,
+) -> Result<i64, CellError> {
+    let size = field.map_or(Ok(0), size)?;
+    Ok(i64::try_from(size).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]
