@@ -115,7 +115,13 @@ final class CellText {
     /** Puts the printed form under {@code name}, or its bytes under {@code name_hex} when they are not UTF-8. */
     static void putText(Reply reply, String name, ACell cell) {
         BlobBuilder out = new BlobBuilder();
-        if (!RT.print(out, cell, textLimit)) return;
+        try {
+            if (!RT.print(out, cell, textLimit)) return;
+        } catch (RuntimeException fault) {
+            // Some values that decode have no printed form; what else is to be said of them still comes.
+            reply.put(name + "_throws", fault.getClass().getSimpleName());
+            return;
+        }
         byte[] bytes = out.toBlob().getBytes();
         try {
             reply.put(name, StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString());

@@ -1,0 +1,177 @@
+//! Documented differences between the release that runs as the oracle and the one that this tree follows.
+//!
+//! With a 0.8.5 oracle nothing is excused but what the reference itself leaves open ([`UNDEFINED`]). A 0.8.0 oracle is met half-way: the machine runs under rules without the
+//! charge of `apply` for each element (`spec/02 §16`), which leaves the lines of [`TABLE`].
+
+use cvm::Rules;
+
+use crate::compare::{Aspect, Findings};
+use crate::form::Form;
+
+/// One documented difference.
+#[derive(Debug)]
+pub struct Known {
+    /// Its name in reports.
+    pub name: &'static str,
+    /// Where it is documented.
+    pub source: &'static str,
+}
+
+/// `apply` and `mapcat` refuse sets and maps.
+pub const APPLY: usize = 0;
+/// `mod` of a Long by a negative big integer faults.
+pub const MOD: usize = 1;
+/// Peers have other metadata after a change of stake or data.
+pub const PEER_METADATA: usize = 2;
+/// Hostile messages are taken less strictly.
+pub const DECODING: usize = 3;
+/// The reference gives another outcome each time it is started (all releases).
+pub const UNDEFINED: usize = 4;
+
+/// What 0.8.0 does differently beside the juice of `apply`, and what no release defines.
+pub const TABLE: &[Known] = &[
+    Known {
+        name: "apply and mapcat refuse sets and maps",
+        source: "spec/03 §10",
+    },
+    Known {
+        name: "mod of a Long by a negative big integer is a host fault",
+        source: "spec/03 §10",
+    },
+    Known {
+        name: "metadata of peers after changes of stake or data",
+        source: "spec/03 §10, spec/04 §14",
+    },
+    Known {
+        name: "messages with missing cells or overlong counts are accepted",
+        source: "spec/01 §20",
+    },
+    Known {
+        name: "the reference disagrees with itself from one process to the next",
+        source: "it expands the entries of a map in an order drawn at its start: what was charged before a failure, and the \
+                 order of what macros do, are left open",
+    },
+];
+
+/// The rules of 0.8.0, as far as they are a matter of [`Rules`].
+pub const RULES_0_8_0: Rules = Rules::V0_8_5.revised("0.8.0", 0);
+
+/// The rules to compare a release with, and whether differences are excused at all.
+#[must_use]
+pub fn rules_for(version: &str) -> Option<(&'static Rules, bool)> {
+    match version {
+        "0.8.0" => Some((&RULES_0_8_0, true)),
+        "0.8.5" => Some((&Rules::V0_8_5, false)),
+        _ => None,
+    }
+}
+
+/// A line of the table that explains all that differs in one execution, if there is one. `text` is the code.
+///
+/// The others are found by [`REWRITES`].
+#[must_use]
+pub fn explains(findings: &Findings, text: &str) -> Option<usize> {
+    let aspects = findings.aspects();
+    if aspects.iter().all(|a| *a == Aspect::Decode) {
+        return Some(DECODING);
+    }
+    let faulted = findings
+        .differences
+        .iter()
+        .any(|d| d.aspect == Aspect::Ending && d.theirs.starts_with("host fault"));
+    if faulted && text.contains("mod") {
+        return Some(MOD);
+    }
+    let peers = STAKE.iter().any(|name| text.contains(name));
+    if peers
+        && aspects
+            .iter()
+            .all(|a| matches!(a, Aspect::State | Aspect::Memory))
+    {
+        return Some(PEER_METADATA);
+    }
+    None
+}
+
+/// A change to a program that takes a documented difference out of it: where the two machines agree on the changed
+/// program, that difference was all that kept them apart.
+#[derive(Debug)]
+pub struct Rewrite {
+    /// The line of the table.
+    pub line: usize,
+    /// The change.
+    pub change: fn(&Form) -> Form,
+}
+
+/// What is tried, in this order.
+pub const REWRITES: &[Rewrite] = &[
+    Rewrite {
+        line: APPLY,
+        change: sequenced,
+    },
+    Rewrite {
+        line: PEER_METADATA,
+        change: unstaked,
+    },
+    Rewrite {
+        line: PEER_METADATA,
+        change: |form| unstaked(&sequenced(form)),
+    },
+];
+
+/// Functions after which peers have other metadata.
+const STAKE: &[&str] = &["set-stake", "set-peer-stake", "set-peer-data", "evict-peer"];
+
+/// The program with the last argument of every `apply` and `mapcat` made a vector first.
+fn sequenced(form: &Form) -> Form {
+    form.rewritten(&|items| {
+        let applies = matches!(items.first(), Some(Form::Atom(name)) if name.ends_with("apply") || name.ends_with("mapcat"));
+        let (last, before) = items.split_last()?;
+        (applies && items.len() > 2).then(|| {
+            let mut changed = before.to_vec();
+            changed.push(Form::call("vec", [last.clone()]));
+            Form::list(changed)
+        })
+    })
+}
+
+/// The program without what changes a peer's stake or data.
+fn unstaked(form: &Form) -> Form {
+    form.rewritten(&|items| {
+        let stakes =
+            matches!(items.first(), Some(Form::Atom(name)) if STAKE.contains(&name.as_str()));
+        stakes.then(|| Form::atom("nil"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_last_argument_of_apply_is_made_a_vector() {
+        let sum = Form::call("apply", [Form::atom("+"), Form::atom("1"), Form::atom("x")]);
+        let program = Form::call("do", [sum, Form::call("inc", [Form::atom("apply")])]);
+        assert_eq!(
+            sequenced(&program).to_string(),
+            "(do (apply + 1 (vec x)) (inc apply))"
+        );
+        let plain = Form::call("inc", [Form::atom("2")]);
+        assert_eq!(sequenced(&plain), plain);
+    }
+
+    #[test]
+    fn changes_of_stake_are_taken_out_of_a_program() {
+        let stake = Form::call("set-stake", [Form::atom("k"), Form::atom("1")]);
+        let asked = Form::call("get-stake", [Form::atom("k")]);
+        let program = Form::call("do", [stake, asked]);
+        assert_eq!(unstaked(&program).to_string(), "(do nil (get-stake k))");
+    }
+
+    #[test]
+    fn a_newer_release_is_excused_nothing() {
+        assert!(matches!(rules_for("0.8.5"), Some((rules, false)) if rules.version == "0.8.5"));
+        assert!(matches!(rules_for("0.8.0"), Some((rules, true)) if rules.apply_element == 0));
+        assert!(rules_for("9").is_none());
+    }
+}
