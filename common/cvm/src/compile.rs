@@ -170,12 +170,10 @@ impl Context<'_> {
         let Some((account, found)) = self.definer(address, symbol)? else {
             return Ok(None);
         };
-        let mut is_static = false;
-        if let Some(metadata) = account.metadata()
-            && let Some(Cell::Map(meta)) = metadata.get_by_hash(symbol.hash())?
-        {
-            is_static = matches!(meta.get(&names::is_static())?, Some(Cell::Bool(true)));
-        }
+        let is_static = match self.own_meta(found.address, account, symbol)? {
+            Some(meta) => matches!(meta.get(&names::is_static())?, Some(Cell::Bool(true))),
+            None => false,
+        };
         Ok(Some((found.address, is_static.then_some(found.value))))
     }
 

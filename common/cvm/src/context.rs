@@ -3,6 +3,7 @@
 use cells::{Cell, CellError, Symbol};
 use smallvec::SmallVec;
 
+use crate::core_cache::CoreCache;
 use crate::exit::{Code, ErrorValue, Exit, Outcome, Trace};
 use crate::juice;
 use crate::locals::{Locals, Scope};
@@ -22,6 +23,7 @@ pub struct Machine {
     rules: &'static Rules,
     pub(crate) cache: OpCache,
     pub(crate) memos: Memos,
+    pub(crate) core: CoreCache,
     /// `*lang*`, the name of an account's own compiler.
     pub(crate) lang: Symbol,
 }
@@ -34,6 +36,7 @@ impl Machine {
             rules,
             cache: OpCache::default(),
             memos: Memos::default(),
+            core: CoreCache::default(),
             lang: Symbol::literal("*lang*"),
         }
     }

@@ -22,7 +22,7 @@ impl Context<'_> {
                 return Ok(None);
             };
             if let Some(env) = account.environment()
-                && let Some(value) = env.get_by_hash(symbol.hash())?
+                && let Some(value) = self.defined(at, env, symbol)?
             {
                 return Ok(Some(value));
             }
@@ -40,16 +40,42 @@ impl Context<'_> {
     /// # Errors
     /// When the state can't be read.
     pub fn lookup_meta(&self, address: u64, symbol: &Symbol) -> Outcome<Option<Map>> {
-        let Some((account, _)) = self.definer(address, symbol)? else {
+        let Some((account, found)) = self.definer(address, symbol)? else {
             return Ok(None);
         };
+        let meta = self.own_meta(found.address, account, symbol)?;
+        Ok(Some(meta.unwrap_or_else(Map::empty)))
+    }
+
+    /// What the environment of the account at `address` has for a symbol.
+    #[inline]
+    fn defined(&self, address: u64, env: &Map, symbol: &Symbol) -> Outcome<Option<Cell>> {
+        Ok(if address == CORE {
+            self.machine.core.value(env, symbol.hash())?
+        } else {
+            env.get_by_hash(symbol.hash())?
+        })
+    }
+
+    /// Metadata that an account itself has for a symbol.
+    pub(crate) fn own_meta(
+        &self,
+        address: u64,
+        account: &Account,
+        symbol: &Symbol,
+    ) -> Outcome<Option<Map>> {
         let Some(metadata) = account.metadata() else {
-            return Ok(Some(Map::empty()));
+            return Ok(None);
         };
-        Ok(Some(match metadata.get_by_hash(symbol.hash())? {
-            Some(Cell::Map(meta)) => meta,
-            _ => Map::empty(),
-        }))
+        let meta = if address == CORE {
+            self.machine.core.meta(metadata, symbol.hash())?
+        } else {
+            metadata.get_by_hash(symbol.hash())?
+        };
+        Ok(match meta {
+            Some(Cell::Map(meta)) => Some(meta),
+            _ => None,
+        })
     }
 
     /// The first account in the chain that defines a symbol, with the symbol's value.
@@ -64,7 +90,7 @@ impl Context<'_> {
                 return Ok(None);
             };
             if let Some(env) = account.environment()
-                && let Some(value) = env.get_by_hash(symbol.hash())?
+                && let Some(value) = self.defined(at, env, symbol)?
             {
                 return Ok(Some((account, Found { address: at, value })));
             }

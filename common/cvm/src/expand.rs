@@ -163,10 +163,7 @@ impl Context<'_> {
         let Some((account, found)) = self.definer(address, symbol)? else {
             return Ok(None);
         };
-        let Some(metadata) = account.metadata() else {
-            return Ok(None);
-        };
-        let Some(Cell::Map(meta)) = metadata.get_by_hash(symbol.hash())? else {
+        let Some(meta) = self.own_meta(found.address, account, symbol)? else {
             return Ok(None);
         };
         if !meta.get(&names::expander())?.is_some_and(|c| c.is_truthy()) {

@@ -11,6 +11,7 @@ mod bind;
 mod call;
 mod compile;
 mod context;
+mod core_cache;
 mod env;
 mod exec;
 mod exit;
