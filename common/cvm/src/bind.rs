@@ -188,7 +188,9 @@ impl Elements {
 
     /// Elements `start..start + n` as a vector.
     fn range(&self, start: u64, n: u64) -> Outcome {
-        if let Self::Data(Cell::Vector(v), _) = self
+        // Few elements are copied one by one, so that all of a view of `reduce` makes a value of its own.
+        if let Self::Data(Cell::Vector(v), count) = self
+            && *count > 16
             && let Some(part) = v.slice(start, start + n)?
         {
             return Ok(Cell::from(part));
@@ -240,10 +242,7 @@ fn bind_vector(ctx: &mut Context<'_>, forms: Vector, elements: Elements) -> Outc
                 ));
             }
             if level.at + 1 >= total {
-                return Err(ctx.error(
-                    Code::Compile,
-                    "Can't bind an ampersand at the end of a form",
-                ));
+                return Err(ctx.error(Code::Compile, "Can't bind ampersand at end of binding form"));
             }
             level.rest = true;
             let after = total - level.at - 2;

@@ -246,6 +246,8 @@ impl Context<'_> {
         };
         let outer = self.watch.replace(Box::new(watch));
         let fork = self.fork;
+        // The compiled op is what was made last (`spec/02 §7.11`).
+        self.result = op.cell().clone();
         let outcome = self.exec(&op);
         let watch = std::mem::replace(&mut self.watch, outer);
         let value = outcome?;
@@ -333,13 +335,8 @@ impl Context<'_> {
             *at += 1;
             if !bind::is_rest_mark(&form) {
                 next = Some(expand::unwrap_once(form)?);
-            } else if std::mem::replace(rest, true) {
+            } else if std::mem::replace(rest, true) || *at >= forms.count() {
                 return Err(self.error(Code::Compile, "Bad binding form"));
-            } else if *at >= forms.count() {
-                return Err(self.error(
-                    Code::Compile,
-                    "Can't bind an ampersand at the end of a form",
-                ));
             }
         }
     }

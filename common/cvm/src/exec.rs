@@ -123,11 +123,12 @@ impl Context<'_> {
     }
 
     fn set_local(&mut self, position: i64, value: &Op) -> Outcome {
-        let position = u64::try_from(position)
+        let known = u64::try_from(position)
             .ok()
             .filter(|&p| p < self.locals.len());
-        let Some(position) = position else {
-            return Err(self.error(Code::Bounds, "Bad position for set!"));
+        let Some(position) = known else {
+            let text = format!("Bad position for set!: {position}");
+            return Err(self.error(Code::Bounds, text.as_str()));
         };
         let before = self.locals.scope();
         let value = self.exec(value)?;
@@ -143,7 +144,7 @@ impl Context<'_> {
                 Cell::Address(address) => address,
                 other => {
                     let text = format!(
-                        "Can't convert value of type {} to type Address",
+                        "Lookup requires Address but got: {}",
                         crate::value::type_name(&other)
                     );
                     return Err(self.error(Code::Cast, text.as_str()));
@@ -420,7 +421,7 @@ impl Context<'_> {
     pub(crate) fn op_of(&mut self, made: &Cell) -> Outcome<Op> {
         match op_prepare::prepare(made, &mut 0) {
             Some(op) => Ok(op),
-            None => Err(self.error(Code::Compile, "Compilation did not result in an op")),
+            None => Err(self.error(Code::Compile, "*lang* did not produce CVM op")),
         }
     }
 

@@ -342,7 +342,7 @@ fn map(ctx: &mut Context<'_>, args: &mut [Cell]) -> Outcome {
             passed.push(value::element(collection, i)?.unwrap_or(Cell::Nil));
         }
         let result = ctx.call(&args[0], passed)?;
-        let kind = value::type_name(&made);
+        let kind = value::type_name(&args[1]);
         let Some(more) = value::conj(made, result)? else {
             let text = format!("Invalid element type for {kind}");
             return Err(ctx.error(Code::Argument, text.as_str()));

@@ -90,6 +90,16 @@ impl Views {
             Cell::List(l) => self
                 .replace_vector(l.reversed(), before, now, level)?
                 .map(|v| Cell::from(List::from_reversed(v))),
+            // A closure that captured a view.
+            Cell::Record(r) if r.kind() == Some(RecordKind::Fn) => {
+                let Some(Cell::Vector(env)) = r.field(2)? else {
+                    return Ok(None);
+                };
+                match self.replace_vector(&env, before, now, level + 1)? {
+                    Some(env) => r.with_field(2, Cell::from(env))?.map(Cell::from),
+                    None => None,
+                }
+            }
             Cell::Map(m) => {
                 let mut changed: Option<Map> = None;
                 for entry in m.iter() {
@@ -169,6 +179,14 @@ mod tests {
             (
                 "(reduce (fn [acc & r] {:seen [acc r]}) nil [1 2])",
                 "{:seen [{:seen [nil [2]]} [2]]}",
+            ),
+            (
+                "(reduce (fn [acc & r] (let [[& y] r] (conj acc y))) [] [1 2 3])",
+                "[[1] [2] [3]]",
+            ),
+            (
+                "(map (fn [f] (f)) (reduce (fn [acc & r] (conj acc (fn [] r))) [] [1 2 3]))",
+                "[[3] [3] [3]]",
             ),
             ("(reduce vector [1 2])", "[1 2]"),
         ]);
