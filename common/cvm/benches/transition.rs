@@ -18,6 +18,10 @@ use cvm::transition::{apply_block, check_signatures_parallel};
 use cvm::{Machine, Rules};
 use workload::Workload;
 
+/// The allocator of the programs that apply blocks.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// When signatures are checked.
 #[derive(Debug, Clone, Copy)]
 enum Signatures {
