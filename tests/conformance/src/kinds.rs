@@ -11,6 +11,7 @@ mod etch;
 mod messages;
 mod transactions;
 mod unsupported;
+mod wire;
 
 use cells::{Cell, DecodeError};
 
@@ -84,7 +85,7 @@ pub(crate) static KINDS: &[&dyn Kind] = &[
     &cvm_eval::CvmEval,
     &transactions::Transactions,
     &unsupported::CONSENSUS_MERGE,
-    &unsupported::WIRE,
+    &wire::Wire,
     &unsupported::REST,
 ];
 

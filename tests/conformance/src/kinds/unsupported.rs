@@ -30,12 +30,6 @@ pub(super) static CONSENSUS_MERGE: Unsupported = Unsupported {
     recognises: |fields| has(fields, &["type"]) && !has(fields, &["session"]),
 };
 
-/// Messages between a client or peer and a peer.
-pub(super) static WIRE: Unsupported = Unsupported {
-    name: "wire",
-    recognises: |fields| has(fields, &["session", "dir"]),
-};
-
 /// Requests and responses of the HTTP interface.
 pub(super) static REST: Unsupported = Unsupported {
     name: "rest",
