@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cells::{Cell, Record, RecordKind, Vector};
+use cells::{Cell, Record, RecordKind, Ref, Vector};
 
 use crate::bind::{self, Params};
 use crate::context::{Args, Context};
@@ -140,10 +140,15 @@ impl Context<'_> {
     }
 
     fn call_closure(&mut self, record: &Record, args: &mut [Cell]) -> Outcome {
-        let closure = self.closure(record)?;
+        // The fields of a function lie side by side: nothing is copied to look at them.
+        let Some([_, params, env, body]) = record.fields().as_leaf() else {
+            return Err(Exit::host_fault("function with fields missing"));
+        };
+        let closure = self.closure(params, body)?;
+        let env = env.load()?;
         let scope = self.locals.scope();
-        match field(record, 2)? {
-            Cell::Vector(env) => self.locals.enter_with(&env)?,
+        match &*env {
+            Cell::Vector(env) => self.locals.enter_with(env)?,
             _ => self.locals.enter(),
         }
         let outcome =
@@ -167,11 +172,7 @@ impl Context<'_> {
     }
 
     /// The shared part of a closure, from the cache when one of its template was called before.
-    fn closure(&mut self, record: &Record) -> Outcome<Arc<Closure>> {
-        let (Some(params), Some(body)) = (record.fields().get_ref(1)?, record.fields().get_ref(3)?)
-        else {
-            return Err(Exit::host_fault("function with fields missing"));
-        };
+    fn closure(&mut self, params: &Ref, body: &Ref) -> Outcome<Arc<Closure>> {
         let key = (params.hash(), body.hash());
         if let Some(closure) = self.machine.cache.closure(&key) {
             return Ok(closure);

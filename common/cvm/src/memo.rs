@@ -4,7 +4,7 @@
 //! says all about it, so it serves as the key: no hash has to be computed. Tables are direct-mapped, so that they
 //! stay small and no choice of keys makes them slow. As with every cache, what is in them never shows in a result.
 
-use cells::{Cell, MAX_EMBEDDED, Symbol};
+use cells::{Cell, MAX_EMBEDDED, Map, Symbol};
 
 use crate::context::Context;
 use crate::env::CORE;
@@ -81,7 +81,7 @@ pub(crate) struct Memos {
 #[derive(Debug)]
 struct Compiled {
     /// Environment and metadata of the core account then.
-    core: (Cell, Cell),
+    core: (Option<Map>, Option<Map>),
     /// Symbols that were looked up, and whether the account itself defined them, then without metadata.
     symbols: Box<[(Symbol, bool)]>,
     op: Op,
@@ -156,9 +156,10 @@ impl Context<'_> {
         let Some(compiled) = self.machine.memos.forms.get(tag, key) else {
             return Ok(None);
         };
-        let core = definitions(self.state.account(CORE)?);
+        let core = self.state.account(CORE)?;
         // The same maps, not only equal ones: that is what can be told at once.
-        let same = compiled.core.0.is_identical(&core.0) && compiled.core.1.is_identical(&core.1);
+        let same = is_same(&compiled.core.0, core.and_then(Account::environment))
+            && is_same(&compiled.core.1, core.and_then(Account::metadata));
         let deep = self.depth + compiled.levels > self.rules.max_depth;
         if !same || deep || compiled.juice > self.available() {
             return Ok(None);
@@ -196,7 +197,11 @@ impl Context<'_> {
         op: &Op,
         juice: u64,
     ) -> Outcome<()> {
-        let core = definitions(self.state.account(CORE)?);
+        let core = self.state.account(CORE)?;
+        let core = (
+            core.and_then(Account::environment).cloned(),
+            core.and_then(Account::metadata).cloned(),
+        );
         let own = recorder.addressed || recorder.symbols.iter().any(|(_, defined)| *defined);
         let tag = if own { self.address } else { ANY };
         let compiled = Compiled {
@@ -261,12 +266,13 @@ impl Context<'_> {
     }
 }
 
-/// Environment and metadata of an account.
-fn definitions(account: Option<&Account>) -> (Cell, Cell) {
-    let map = |map: Option<&cells::Map>| map.map_or(Cell::Nil, |m| Cell::from(m.clone()));
-    account.map_or((Cell::Nil, Cell::Nil), |a| {
-        (map(a.environment()), map(a.metadata()))
-    })
+/// True when both are the same map, or absent.
+fn is_same(a: &Option<Map>, b: Option<&Map>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => a.is_identical(b),
+        (None, None) => true,
+        _ => false,
+    }
 }
 
 #[cfg(test)]
