@@ -25,6 +25,13 @@
 //! appended and all else the same. A block is not before the last one. *Challenges* name this network and carry a token that the
 //! signer drew. *Answers* go to challenges with a good signature that name this key or none, and this network or none.
 //!
+//! After a start, nothing of the next [`AHEAD`] milliseconds of the clock can be signed: a signer that asks no more than its journal and
+//! clock can't know what a lost journal had signed.
+//!
+//! Some refusals say that the asking process is broken or in other hands ([`Suspicion::Alarming`]). So that no stranger can cause
+//! one, that process checks first what comes from strangers: it keeps to [`Rates::for_asker`], and passes a challenge on
+//! only for its own key and network and when [`challenge::ReceivedChallenge::is_genuine`].
+//!
 //! An order of a new time may have any blocks: a change of chain and receding points are legal (`spec/05 §4.7`). Neither
 //! orders nor blocks name a network, so nothing can be checked there.
 #![forbid(unsafe_code)]

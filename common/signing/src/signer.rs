@@ -16,7 +16,7 @@ pub struct Now {
 /// Most requests of each kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rates {
-    /// Orders: a peer signs at most one each millisecond.
+    /// Orders: a peer asks for at most one each millisecond.
     pub orders: Rate,
     /// Blocks.
     pub blocks: Rate,
@@ -29,10 +29,25 @@ pub struct Rates {
 impl Default for Rates {
     fn default() -> Self {
         Self {
-            orders: Rate::new(1_000, 1_000),
-            blocks: Rate::new(1_000, 1_000),
+            orders: Rate::new(2_000, 2_000),
+            blocks: Rate::new(2_000, 2_000),
             challenges: Rate::new(100, 1_000),
             answers: Rate::new(100, 1_000),
+        }
+    }
+}
+
+impl Rates {
+    /// What the process that asks keeps itself to, half of what the signer allows: requests beyond the signer's rate count as a sign
+    /// of compromise, and must not be in the power of strangers who challenge or send beliefs.
+    #[must_use]
+    pub fn for_asker(&self) -> Self {
+        let half = |rate: Rate| Rate::new(rate.per_second / 2, rate.burst / 2);
+        Self {
+            orders: half(self.orders),
+            blocks: half(self.blocks),
+            challenges: half(self.challenges),
+            answers: half(self.answers),
         }
     }
 }

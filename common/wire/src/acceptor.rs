@@ -17,6 +17,8 @@ use crate::{
 pub struct AcceptorConfig {
     /// Longest frames.
     pub frames: FrameLimits,
+    /// Longest frames once the other side has proven to be a peer.
+    pub trusted_frames: FrameLimits,
     /// Time for a frame to arrive, however short it is.
     pub frame_time: u64,
     /// Bytes each second at which longer frames have to arrive; 0 gives them no more time than short ones.
@@ -39,13 +41,14 @@ impl Default for AcceptorConfig {
     fn default() -> Self {
         Self {
             frames: FrameLimits::ACCEPTED,
+            trusted_frames: FrameLimits::TRUSTED,
             frame_time: 30_000,
             frame_rate: 16_384,
             idle: None,
             reply_buffer: 16 << 20,
             verification: 5_000,
             messages: Rate::new(50_000, 100_000),
-            bytes: Rate::new(64 << 20, 128 << 20),
+            bytes: Rate::new(16 << 20, 32 << 20),
             challenges: Rate::new(1, 10),
         }
     }
@@ -343,6 +346,9 @@ impl Acceptor {
     pub fn verified(&mut self, key: Option<AccountKey>) {
         if matches!(self.verification, Verification::Checking { .. }) {
             self.verification = key.map_or(Verification::None, Verification::Trusted);
+            if key.is_some() {
+                self.reader.set_limits(self.config.trusted_frames);
+            }
         }
     }
 

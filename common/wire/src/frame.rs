@@ -17,11 +17,17 @@ pub struct FrameLimits {
 }
 
 impl FrameLimits {
-    /// For connections of strangers: beliefs of a joining peer's size, requests of less than the 1 MB that they have in practice.
+    /// For connections of strangers. Requests have less than 1 MB in practice, and the only result is the answer to a challenge.
     pub const ACCEPTED: Self = Self {
-        belief: 8 << 20,
+        belief: 16 << 20,
         result: 4_096,
         request: 1 << 20,
+    };
+
+    /// For accepted connections whose other side has proven to be a peer: the first delta of a peer can hold all it has.
+    pub const TRUSTED: Self = Self {
+        belief: MAX_MESSAGE,
+        ..Self::ACCEPTED
     };
 
     /// For connections to peers of our choice, which answer requests.

@@ -117,7 +117,12 @@ impl Header {
             Cell::Record(r) if r.tag() == 0xd4 => header.kind = Kind::Belief,
             Cell::Record(r) if r.tag() == 0xdd => {
                 header.kind = Kind::Result;
-                if let Ok(Some(Cell::Long(id))) = r.field(0) {
+                let id = if r.fields().count() == 5 {
+                    r.field(0)
+                } else {
+                    Ok(None)
+                };
+                if let Ok(Some(Cell::Long(id))) = id {
                     header.id = Some(id);
                 }
             }

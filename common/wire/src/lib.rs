@@ -20,6 +20,20 @@
 //! | challenge | a signed vector of at most 140 bytes |
 //! | unread replies of a connection | [`AcceptorConfig::reply_buffer`]; beyond it the connection is closed |
 //! | requests of a dialler without an answer | [`DiallerConfig::max_pending`], each for [`DiallerConfig::timeout`] |
+//!
+//! The memory of all connections together is for the owner to bound: [`Acceptor::held`] and [`Acceptor::unwritten`] say what each takes.
+//!
+//! # Deliberate differences from the reference
+//!
+//! | case | reference 0.8.5 | here |
+//! |---|---|---|
+//! | length with a leading `80`, or of more than 32 bits | accepted | the connection is closed |
+//! | query of fewer than four elements that has an id | the connection is closed | `:FORMAT` "Bad Message Format!" |
+//! | undecodable message | text and a trace of its insides | text only; some texts are this decoder's own |
+//! | challenge with a wrong signature | answered | refused by the one who signs |
+//! | challenge whose token or context is no hash | answered | `:UNEXPECTED` |
+//! | answer to a challenge | matched by its connection, signature not checked | matched by its id, signature checked ([`signing::challenge::proven_key`]) |
+//! | unread replies, slow frames, floods | without limit | bounded, with a reason that is counted |
 #![forbid(unsafe_code)]
 
 mod acceptor;

@@ -167,6 +167,19 @@ proptest! {
     }
 
     #[test]
+    fn the_first_bytes_tell_what_decoding_finds(count in 0u8..20, parts in prop::collection::vec(prop_oneof![
+        prop::sample::select(vec![&b"\x33\x02SR"[..], b"\x33\x01Q", b"\x33\x02DR", b"\x33\x03FOO", b"\x33\x04PING", b"\x33\x03BYE"]).prop_map(<[u8]>::to_vec),
+        any::<i64>().prop_map(|n| Cell::Long(n).encode()),
+        prop::sample::select(vec![vec![0], vec![0xb1], vec![0x11, 0], vec![0x19, 1], vec![0x80, 0], vec![0xff]]),
+        Just([&[0x20][..], &[7; 32]].concat()),
+    ], 0..20), first in prop::sample::select(vec![0x80u8, 0xdd, 0xd4, 0x90, 0x81])) {
+        let body = [&[first, count][..], &parts.concat()].concat();
+        if let (Some(peeked), Ok((payload, _))) = (Header::peek(&body), cells::decode_partial(&body, &cells::Decoder::new())) {
+            prop_assert_eq!(peeked, Header::of_payload(&payload));
+        }
+    }
+
+    #[test]
     fn garbage_in_frames_is_answered_or_dropped(bodies in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..80), 1..20), tag in 0usize..8) {
         let mut stream = Vec::new();
         for mut body in bodies {

@@ -313,7 +313,7 @@ fn challenges_are_answered_with_the_recorded_signatures() {
             _ => {}
         }
     }
-    // 12 to 14 carry a token that is no hash, which the reference signs and this peer does not (`docs/compatibility.md`).
+    // 12 to 14 carry a token that is no hash, which the reference signs and this peer does not, on purpose.
     let odd_tokens = [11, 12, 13, 14];
     let mut same = 0;
     for (id, (value, error)) in &recorded {
