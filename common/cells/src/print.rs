@@ -74,6 +74,8 @@ enum Work {
     },
     /// Members of a multi-function.
     Functions(Cells, bool),
+    /// A value that has a printed form here only if it is of the right kind.
+    Operand(Ref, fn(&Cell) -> bool),
 }
 
 struct Printer {
@@ -135,6 +137,13 @@ impl Printer {
                 }
                 None => self.operands("] ", ops),
             },
+            Work::Operand(r, fits) => {
+                let cell = r.get()?;
+                if !fits(&cell) {
+                    return Err(MALFORMED);
+                }
+                self.work.push(Work::Cell(cell));
+            }
             Work::Functions(mut functions, first) => {
                 if let Some(function) = functions.next() {
                     self.work.push(Work::Functions(functions, false));
@@ -145,9 +154,9 @@ impl Printer {
                         Cell::Record(r) if r.kind() == Some(RecordKind::Fn) => {
                             self.push([
                                 Work::Text("("),
-                                field(&r, 1)?,
+                                field(&r, 1, is_vector)?,
                                 Work::Text(" "),
-                                field(&r, 3)?,
+                                field(&r, 3, is_op)?,
                                 Work::Text(")"),
                             ]);
                         }
@@ -320,29 +329,31 @@ impl Printer {
     fn coded(&mut self, coded: &Coded, op: Op) -> Result<(), CellError> {
         let (code, value) = (coded.code().clone(), coded.value().clone());
         match op {
-            Op::Constant | Op::Lambda => self.work.push(Work::Ref(value)),
-            Op::Try => self.operands("(try", ops(&value)?),
+            Op::Constant => self.work.push(Work::Ref(value)),
+            Op::Lambda => self.work.push(Work::Operand(value, is_closure)),
+            Op::Try => self.operands("(try", strict(ops(&value)?)),
             Op::Query => self.operands("(query", ops(&value)?),
             Op::Set(n) => {
                 self.format(format_args!("(set! %{n} "));
                 self.push([Work::Ref(value), Work::Text(")")]);
             }
             Op::Lookup => {
+                let name = Work::Operand(value, |cell| matches!(cell, Cell::Symbol(_)));
                 if code.is_nil() {
-                    self.work.push(Work::Ref(value));
+                    self.work.push(name);
                 } else {
-                    self.push([Work::Ref(code), Work::Text("/"), Work::Ref(value)]);
+                    self.push([Work::Operand(code, is_op), Work::Text("/"), name]);
                 }
             }
             Op::Def => self.push([
                 Work::Text("(def "),
-                Work::Ref(code),
+                Work::Operand(code, |cell| !cell.is_nil()),
                 Work::Text(" "),
                 Work::Ref(value),
                 Work::Text(")"),
             ]),
             Op::Let | Op::Loop => {
-                let (names, ops) = (ops(&code)?, ops(&value)?);
+                let (names, ops) = (ops(&code)?, strict(ops(&value)?));
                 self.text(if op == Op::Let { "(let [" } else { "(loop [" });
                 self.work.push(Work::Bindings {
                     names,
@@ -363,9 +374,9 @@ impl Printer {
             RecordKind::Fn => {
                 self.push([
                     Work::Text("(fn "),
-                    field(record, 1)?,
+                    field(record, 1, is_vector)?,
                     Work::Text(" "),
-                    field(record, 3)?,
+                    field(record, 3, is_op)?,
                     Work::Text(")"),
                 ]);
             }
@@ -400,8 +411,35 @@ impl Printer {
     }
 }
 
-fn field(record: &Record, i: u64) -> Result<Work, CellError> {
-    record.fields().get_ref(i)?.map(Work::Ref).ok_or(MALFORMED)
+fn field(record: &Record, i: u64, fits: fn(&Cell) -> bool) -> Result<Work, CellError> {
+    let field = record.fields().get_ref(i)?.ok_or(MALFORMED)?;
+    Ok(Work::Operand(field, fits))
+}
+
+fn is_vector(cell: &Cell) -> bool {
+    matches!(cell, Cell::Vector(_))
+}
+
+fn is_closure(cell: &Cell) -> bool {
+    matches!(cell, Cell::Record(r) if matches!(r.kind(), Some(RecordKind::Fn | RecordKind::MultiFn)))
+}
+
+/// True for ops (`spec/02 §6`).
+fn is_op(cell: &Cell) -> bool {
+    match cell {
+        Cell::Special(_) | Cell::Local(_) => true,
+        Cell::Coded(coded) => coded.op().is_some(),
+        Cell::Record(record) => record.kind().is_some_and(RecordKind::is_op),
+        _ => false,
+    }
+}
+
+/// Operands of an op that takes nothing but ops, where others make anything a constant.
+fn strict(operands: Cells) -> Cells {
+    Box::new(
+        operands
+            .map(|operand| operand.and_then(|o| if is_op(&o) { Ok(o) } else { Err(MALFORMED) })),
+    )
 }
 
 /// The ops in a vector operand.

@@ -1,5 +1,6 @@
 //! Calling functions (`spec/02 §8`, `§10.2`).
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use cells::{Cell, Record, RecordKind, Ref, Vector};
@@ -159,13 +160,8 @@ impl Context<'_> {
 
     /// Calls the first member that accepts the arguments (`spec/02 §8.2`).
     fn call_multi(&mut self, record: &Record, args: &mut [Cell]) -> Outcome {
-        for member in record.fields().iter() {
-            if let Cell::Record(member) = member?
-                && member.kind() == Some(RecordKind::Fn)
-                && accepts(&member, args.len() as u64)?
-            {
-                return self.call_closure(&member, args);
-            }
+        if let Some(member) = member_for(record, args.len() as u64)? {
+            return self.call_closure(&member, args);
         }
         let text = format!("No matching function arity found for arity {}", args.len());
         Err(self.error(Code::Arity, text.as_str()))
@@ -272,10 +268,39 @@ pub(crate) fn field(record: &Record, i: u64) -> Outcome {
     Ok(record.field(i)?.unwrap_or(Cell::Nil))
 }
 
+/// True for closures, of one arity or several.
+pub(crate) fn is_closure(cell: &Cell) -> bool {
+    matches!(cell, Cell::Record(r) if matches!(r.kind(), Some(RecordKind::Fn | RecordKind::MultiFn)))
+}
+
+/// The first function for `n` arguments among the members, those of members with several arities included.
+fn member_for(record: &Record, n: u64) -> Outcome<Option<Record>> {
+    let mut open = vec![record.fields().iter()];
+    // Hostile ones share what they are made of: nothing is searched twice.
+    let mut seen = HashSet::new();
+    while let Some(members) = open.last_mut() {
+        let Some(member) = members.next() else {
+            open.pop();
+            continue;
+        };
+        let Cell::Record(member) = member? else {
+            continue;
+        };
+        match member.kind() {
+            Some(RecordKind::Fn) if accepts(&member, n)? => return Ok(Some(member)),
+            Some(RecordKind::MultiFn) if seen.insert(Cell::from(member.clone()).hash()) => {
+                open.push(member.fields().iter());
+            }
+            _ => {}
+        }
+    }
+    Ok(None)
+}
+
 /// True when a closure takes `n` arguments, as the choice among arities sees it.
 fn accepts(record: &Record, n: u64) -> Outcome<bool> {
     let Cell::Vector(params) = field(record, 1)? else {
-        return Ok(false);
+        return Err(Exit::host_fault("function without a vector of parameters"));
     };
     let count = params.count();
     Ok(match rest_mark(&params)? {

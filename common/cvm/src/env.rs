@@ -34,6 +34,26 @@ impl Context<'_> {
         Ok(None)
     }
 
+    /// As [`Context::lookup`], of nil, which ops can define like a symbol.
+    pub(crate) fn lookup_nil(&self, address: u64) -> Outcome<Option<Cell>> {
+        let mut at = address;
+        for _ in 0..self.rules.max_lookup {
+            let Some(account) = self.state.account(at)? else {
+                return Ok(None);
+            };
+            if let Some(env) = account.environment()
+                && let Some(value) = env.get(&Cell::Nil)?
+            {
+                return Ok(Some(value));
+            }
+            match next(at, account) {
+                Some(parent) if parent != at => at = parent,
+                _ => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
     /// Metadata of a symbol as `address` sees it: those of the first account in its chain that defines it, empty
     /// when that has none; `None` when nobody defines it.
     ///

@@ -48,6 +48,7 @@ impl Context<'_> {
             }
             Kind::LookupAt { address, symbol } => self.lookup_at(*address, symbol),
             Kind::Lookup { address, symbol } => self.lookup_op(address.as_ref(), symbol),
+            Kind::LookupOdd { address, symbol } => self.lookup_odd(address.as_ref(), symbol),
             Kind::Cond(ops) => self.cond(ops),
             Kind::Do(ops) => self.charge(juice::DO).and_then(|()| self.sequence(ops, 0)),
             Kind::Let(parts) => self.bind_and_run(parts),
@@ -62,6 +63,9 @@ impl Context<'_> {
                 return self.deferred(r);
             }
             Kind::Fault(why) => Err(Exit::host_fault(*why)),
+            Kind::LetFault(why) => self
+                .charge(juice::LET)
+                .and_then(|()| Err(Exit::host_fault(*why))),
         };
         self.depth -= 1;
         if let Ok(value) = &outcome {
@@ -138,7 +142,28 @@ impl Context<'_> {
     }
 
     fn lookup_op(&mut self, address: Option<&Op>, symbol: &Symbol) -> Outcome {
-        let address = match address {
+        let address = self.lookup_address(address)?;
+        let outcome = self.symbol_value(address, symbol);
+        self.after(juice::LOOKUP, outcome)
+    }
+
+    /// A look-up of something that is no symbol. Of these only nil can have been defined; that it is not can't be
+    /// told in an error.
+    fn lookup_odd(&mut self, address: Option<&Op>, symbol: &Cell) -> Outcome {
+        let address = self.lookup_address(address)?;
+        if !symbol.is_nil() {
+            return Err(Exit::host_fault("lookup of something that is no symbol"));
+        }
+        let outcome = match self.lookup_nil(address)? {
+            Some(value) => Ok(value),
+            None if self.state.account(address)?.is_none() => Err(self.nobody(address)),
+            None => return Err(Exit::host_fault("lookup without a symbol")),
+        };
+        self.after(juice::LOOKUP, outcome)
+    }
+
+    fn lookup_address(&mut self, address: Option<&Op>) -> Outcome<u64> {
+        Ok(match address {
             None => self.address,
             Some(op) => match self.exec(op)? {
                 Cell::Address(address) => address,
@@ -150,9 +175,7 @@ impl Context<'_> {
                     return Err(self.error(Code::Cast, text.as_str()));
                 }
             },
-        };
-        let outcome = self.symbol_value(address, symbol);
-        self.after(juice::LOOKUP, outcome)
+        })
     }
 
     /// A look-up whose address is a constant op.
@@ -170,12 +193,14 @@ impl Context<'_> {
             return Ok(value);
         }
         if self.state.account(address)?.is_none() {
-            return Err(self.error(
-                Code::Nobody,
-                format!("No account found for: #{address}").as_str(),
-            ));
+            return Err(self.nobody(address));
         }
         Err(self.error(Code::Undeclared, cells::Str::new(symbol.name())))
+    }
+
+    fn nobody(&self, address: u64) -> Exit {
+        let text = format!("No account found for: #{address}");
+        self.error(Code::Nobody, text.as_str())
     }
 
     fn def(&mut self, target: Option<&DefTarget>, value: Option<&Op>) -> Outcome {
@@ -189,11 +214,11 @@ impl Context<'_> {
         let value = match value {
             Some(value) => value,
             None => match self.account()?.environment() {
-                Some(env) => env.get_by_hash(target.symbol.hash())?.unwrap_or(Cell::Nil),
+                Some(env) => env.get(&target.key)?.unwrap_or(Cell::Nil),
                 None => Cell::Nil,
             },
         };
-        self.define(&target.symbol, value.clone(), target.meta.as_ref())?;
+        self.define(&target.key, value.clone(), target.meta.as_ref())?;
         self.done(juice::DEF, value)
     }
 
@@ -313,27 +338,8 @@ impl Context<'_> {
 
     fn lambda(&mut self, function: &Cell) -> Outcome {
         self.charge(juice::LAMBDA)?;
-        if self.locals.len() == 0 {
-            return Ok(function.clone());
-        }
-        let env = Cell::from(self.locals.capture()?);
-        let Cell::Record(record) = function else {
-            return Err(Exit::host_fault("lambda without a function"));
-        };
-        if record.kind() == Some(RecordKind::Fn) {
-            return with_environment(record, &env);
-        }
-        let mut members = Vec::new();
-        for member in record.fields().iter() {
-            members.push(match member? {
-                Cell::Record(member) if member.kind() == Some(RecordKind::Fn) => {
-                    with_environment(&member, &env)?
-                }
-                other => other,
-            });
-        }
-        let fields: Vector = members.into_iter().collect();
-        Ok(Cell::from(Record::new(record.tag(), fields)?))
+        let env = self.locals.capture()?;
+        enclose(function, &env)
     }
 
     fn invoke(&mut self, op: &Op, ops: &Ops) -> Outcome {
@@ -359,6 +365,8 @@ impl Context<'_> {
                 crate::value::type_name(&function)
             );
             let error = Err(self.error(Code::Cast, text.as_str()));
+            // The reference prints the op for the trace, and faults where it can't.
+            crate::natives::printable(op.cell())?;
             return Self::traced(error, || Trace::FunctionOf(op.clone()));
         }
         let mut args = Args::with_capacity((n - 1).min(1 << 16) as usize);
@@ -428,18 +436,18 @@ impl Context<'_> {
     /// Adds or replaces a definition of the account that executes.
     pub(crate) fn define(
         &mut self,
-        symbol: &Symbol,
+        key: &Cell,
         value: Cell,
         meta: Option<&cells::Map>,
     ) -> Outcome<()> {
         let account = self.account_mut()?;
         let slot = account.environment_mut();
         let env = slot.take().unwrap_or_else(cells::Map::empty);
-        *slot = Some(env.assoc(Cell::from(symbol.clone()), value)?);
+        *slot = Some(env.assoc(key.clone(), value)?);
         if let Some(meta) = meta {
             let slot = account.metadata_mut();
             let all = slot.take().unwrap_or_else(cells::Map::empty);
-            *slot = Some(all.assoc(Cell::from(symbol.clone()), Cell::from(meta.clone()))?);
+            *slot = Some(all.assoc(key.clone(), Cell::from(meta.clone()))?);
         }
         Ok(())
     }
@@ -455,9 +463,51 @@ fn unreadable(cell: &Cell) -> Exit {
     Exit::host_fault("an op that can't be read")
 }
 
-/// A closure over `env` from its template.
-fn with_environment(record: &Record, env: &Cell) -> Outcome {
-    let fields = record.fields().clone().assoc(2, env.clone())?;
+/// A function over `env` from its template. In a function of several arities every member gets it, at any level;
+/// a member that is no function becomes nil.
+fn enclose(template: &Cell, env: &Vector) -> Outcome {
+    // Functions of several arities under way, with their members so far: hostile ones nest deeply.
+    let mut open: Vec<(Record, Vec<Cell>)> = Vec::new();
+    let mut next = template.clone();
+    loop {
+        let mut made = match &next {
+            Cell::Record(record) => match record.kind() {
+                Some(RecordKind::Fn) => with_environment(record, env)?,
+                Some(RecordKind::MultiFn) => {
+                    open.push((record.clone(), Vec::new()));
+                    next = record.field(0)?.unwrap_or(Cell::Nil);
+                    continue;
+                }
+                _ => Cell::Nil,
+            },
+            _ => Cell::Nil,
+        };
+        next = loop {
+            let Some((record, mut members)) = open.pop() else {
+                return Ok(made);
+            };
+            members.push(made);
+            if let Some(member) = record.field(members.len() as u64)? {
+                open.push((record, members));
+                break member;
+            }
+            let fields: Vector = members.into_iter().collect();
+            made = Cell::from(Record::new(record.tag(), fields)?);
+        };
+    }
+}
+
+/// A closure over `env` from its template. What is no vector counts as an empty environment.
+fn with_environment(record: &Record, env: &Vector) -> Outcome {
+    let unchanged = env.is_empty()
+        && match record.field(2)? {
+            Some(Cell::Vector(old)) => old.is_empty(),
+            _ => true,
+        };
+    if unchanged {
+        return Ok(Cell::from(record.clone()));
+    }
+    let fields = record.fields().clone().assoc(2, Cell::from(env.clone()))?;
     let Some(fields) = fields else {
         return Err(Exit::host_fault("function without an environment field"));
     };

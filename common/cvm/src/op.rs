@@ -37,6 +37,11 @@ pub(crate) enum Kind {
         address: u64,
         symbol: Symbol,
     },
+    /// A look-up of something that is no symbol.
+    LookupOdd {
+        address: Option<Op>,
+        symbol: Cell,
+    },
     /// `target` is `None` for a key that faults.
     Def {
         key: Cell,
@@ -54,11 +59,14 @@ pub(crate) enum Kind {
     Deferred(Ref),
     /// Executing this is a host fault.
     Fault(&'static str),
+    /// A `let` or `loop` that faults once it is paid for.
+    LetFault(&'static str),
 }
 
 #[derive(Debug)]
 pub(crate) struct DefTarget {
-    pub(crate) symbol: Symbol,
+    /// A symbol, or nil, which can be defined like one.
+    pub(crate) key: Cell,
     pub(crate) meta: Option<Map>,
 }
 

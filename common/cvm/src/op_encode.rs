@@ -52,8 +52,10 @@ pub(crate) fn encode(kind: &Kind) -> Cell {
             Cell::flag(tag::CODE_LAMBDA & 0x0f),
             function.clone(),
         ),
-        // These two come from cells only, and carry theirs.
-        Kind::Deferred(_) | Kind::Fault(_) => Cell::Nil,
+        // These come from cells only, and carry theirs.
+        Kind::Deferred(_) | Kind::LookupOdd { .. } | Kind::Fault(_) | Kind::LetFault(_) => {
+            Cell::Nil
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! tree is exponentially larger than its bytes. Each preparation therefore takes apart a bounded number of ops
 //! and leaves the rest [`Kind::Deferred`] until it is executed.
 
-use cells::{Cell, CellError, Coded, Map, Record, RecordKind, Ref, Vector};
+use cells::{Cell, CellError, Coded, Record, RecordKind, Ref, Vector};
 
 use crate::op::{Casting, DefTarget, Kind, Let, Op, Ops, Pattern};
 
@@ -76,16 +76,22 @@ impl Preparation {
     }
 
     fn lookup(&mut self, coded: &Coded, level: usize) -> Kind {
-        let Ok(Cell::Symbol(symbol)) = coded.value().get() else {
-            return Kind::Fault("lookup without a symbol");
+        let address = if coded.code().is_nil() {
+            None
+        } else {
+            Some(self.child(coded.code(), Casting::Fault, level))
         };
-        if coded.code().is_nil() {
+        let symbol = match coded.value().get() {
+            Ok(Cell::Symbol(symbol)) => symbol,
+            Ok(symbol) => return Kind::LookupOdd { address, symbol },
+            Err(_) => return Kind::Deferred(Ref::new(Cell::from(coded.clone()))),
+        };
+        let Some(address) = address else {
             return Kind::Lookup {
                 address: None,
                 symbol,
             };
-        }
-        let address = self.child(coded.code(), Casting::Fault, level);
+        };
         match address.kind() {
             Kind::Fault(why) => Kind::Fault(why),
             Kind::Constant(Cell::Address(address)) => Kind::LookupAt {
@@ -111,10 +117,10 @@ impl Preparation {
 
     fn binding(&mut self, coded: &Coded, looped: bool, level: usize) -> Kind {
         let Ok(Cell::Vector(forms)) = coded.code().get() else {
-            return Kind::Fault("let without a vector of bindings");
+            return Kind::LetFault("let without a vector of bindings");
         };
         let Some(ops) = self.vector(coded.value(), Casting::Fault, level) else {
-            return Kind::Fault("let without a vector of ops");
+            return Kind::LetFault("let without a vector of ops");
         };
         let patterns = if forms.count() <= self.left as u64 {
             forms.iter().map(|f| Ok(Pattern::of(f?))).collect()
@@ -190,21 +196,9 @@ pub(crate) fn not_an_op(cell: &Cell, casting: Casting) -> Op {
 
 /// Symbol and metadata of the key of a `def`; `None` for a key that faults.
 pub(crate) fn def_target(key: &Cell) -> Option<DefTarget> {
-    match key {
-        Cell::Symbol(symbol) => Some(DefTarget {
-            symbol: symbol.clone(),
-            meta: None,
-        }),
-        Cell::Syntax(syntax) => match syntax.value() {
-            Ok(Cell::Symbol(symbol)) => {
-                let meta: Map = syntax.meta().clone();
-                Some(DefTarget {
-                    symbol,
-                    meta: Some(meta),
-                })
-            }
-            _ => None,
-        },
-        _ => None,
-    }
+    let (key, meta) = match key {
+        Cell::Syntax(syntax) => (syntax.value().ok()?, Some(syntax.meta().clone())),
+        plain => (plain.clone(), None),
+    };
+    matches!(key, Cell::Symbol(_) | Cell::Nil).then_some(DefTarget { key, meta })
 }

@@ -22,6 +22,8 @@ type Entries = Box<dyn Iterator<Item = Result<(Cell, Cell), CellError>>>;
 enum Work {
     Text(&'static str),
     Cell(Cell),
+    /// A value that has a printed form here only if it is of the right kind.
+    Operand(Cell, fn(&Cell) -> bool),
     /// Stop when the limit is passed.
     Check,
     /// Where a stop inside what came before ends: the reference goes on here regardless.
@@ -63,10 +65,10 @@ pub(super) fn cut(cell: &Cell) -> Outcome<Vec<u8>> {
     Ok(walk.out)
 }
 
+const MALFORMED: CellError = CellError::Malformed("op whose operands have no printed form");
+
 fn malformed() -> Exit {
-    Exit::from(CellError::Malformed(
-        "op whose operands have no printed form",
-    ))
+    Exit::from(MALFORMED)
 }
 
 impl Walk {
@@ -99,6 +101,12 @@ impl Walk {
     fn step(&mut self, work: Work) -> Outcome<bool> {
         match work {
             Work::Text(text) => self.text(text),
+            Work::Operand(cell, fits) => {
+                if !fits(&cell) {
+                    return Err(malformed());
+                }
+                return self.cell(&cell);
+            }
             Work::Cell(cell) => return self.cell(&cell),
             Work::Check => return Ok(self.fits()),
             Work::Resume => {}
@@ -303,24 +311,29 @@ impl Walk {
     fn coded(&mut self, coded: &Coded, op: Op) -> Outcome<()> {
         let value = || coded.value().get();
         match op {
-            Op::Constant | Op::Lambda => self.work.push(Work::Cell(value()?)),
-            Op::Try => self.operands("(try", ops(coded.value())?),
+            Op::Constant => self.work.push(Work::Cell(value()?)),
+            Op::Lambda => self
+                .work
+                .push(Work::Operand(value()?, crate::call::is_closure)),
+            Op::Try => self.operands("(try", strict(ops(coded.value())?)),
             Op::Query => self.operands("(query", ops(coded.value())?),
             Op::Set(n) => {
                 self.text(&format!("(set! %{n} "));
                 self.push([Work::Cell(value()?), Work::Text(")"), Work::Check]);
             }
             Op::Lookup => {
-                let (address, symbol) = (coded.code().get()?, value()?);
+                let address = coded.code().get()?;
+                let name = Work::Operand(value()?, |cell| matches!(cell, Cell::Symbol(_)));
                 if address.is_nil() {
-                    self.work.push(Work::Cell(symbol));
+                    self.work.push(name);
                 } else {
-                    self.push([Work::Cell(address), Work::Text("/"), Work::Cell(symbol)]);
+                    let address = Work::Operand(address, crate::op::is_op);
+                    self.push([address, Work::Text("/"), name]);
                 }
             }
             Op::Def => self.push([
                 Work::Text("(def "),
-                Work::Cell(coded.code().get()?),
+                Work::Operand(coded.code().get()?, |cell| !cell.is_nil()),
                 Work::Resume,
                 Work::Text(" "),
                 Work::Cell(value()?),
@@ -328,7 +341,7 @@ impl Walk {
                 Work::Check,
             ]),
             Op::Let | Op::Loop => {
-                let (names, ops) = (ops(coded.code())?, ops(coded.value())?);
+                let (names, ops) = (ops(coded.code())?, strict(ops(coded.value())?));
                 self.text(if op == Op::Let { "(let [" } else { "(loop [" });
                 self.work.push(Work::Bindings {
                     names,
@@ -398,7 +411,7 @@ impl Walk {
             Work::Text("["),
             Work::Cells(Box::new(params.iter()), " "),
             Work::Text("] "),
-            Work::Cell(body),
+            Work::Operand(body, crate::op::is_op),
         ]);
         Ok(())
     }
@@ -410,6 +423,16 @@ fn ops(r: &Ref) -> Outcome<Cells> {
         Cell::Vector(v) => Ok(Box::new(v.iter())),
         _ => Err(malformed()),
     }
+}
+
+/// Operands of an op that takes nothing but ops, where others make anything a constant.
+fn strict(operands: Cells) -> Cells {
+    Box::new(operands.map(|operand| {
+        operand.and_then(|o| match crate::op::is_op(&o) {
+            true => Ok(o),
+            false => Err(MALFORMED),
+        })
+    }))
 }
 
 /// Bytes as well-formed UTF-8: each maximal piece that is not becomes U+FFFD. A surrogate is one piece, unlike in

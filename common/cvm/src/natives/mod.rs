@@ -21,6 +21,8 @@ mod text;
 mod update;
 mod views;
 
+pub(crate) use text::printable;
+
 use std::sync::OnceLock;
 
 use cells::Cell;

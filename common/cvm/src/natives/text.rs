@@ -187,6 +187,17 @@ fn append(text: &mut Text, cell: &Cell) -> Outcome<()> {
     Ok(())
 }
 
+/// Makes sure that a value has a printed form, cut or not.
+///
+/// # Errors
+/// The host fault where it has none.
+pub(crate) fn printable(cell: &Cell) -> Outcome<()> {
+    if print::print(cell, STR_LIMIT)?.is_none() {
+        bounded_text::cut(cell)?;
+    }
+    Ok(())
+}
+
 fn hex_digit(n: u8) -> u8 {
     b"0123456789abcdef"[usize::from(n & 15)]
 }
