@@ -78,9 +78,10 @@ fn symbol(name: &str) -> Option<Cell> {
     Symbol::new(name.as_bytes()).map(Cell::from)
 }
 
-/// A guard of `f F d D` is dropped, any other leaves no number.
+/// A guard of `f F d D` is dropped, and so is a control character; any other leaves no number.
 fn double(source: &str) -> Option<Cell> {
-    let number = source.strip_suffix(['f', 'F', 'd', 'D']).unwrap_or(source);
+    let ignored = |c: char| matches!(c, 'f' | 'F' | 'd' | 'D' | '\0'..=' ');
+    let number = source.strip_suffix(ignored).unwrap_or(source);
     number
         .ends_with(|c: char| c.is_ascii_digit())
         .then(|| number.parse().ok().map(Cell::Double))
