@@ -33,7 +33,12 @@ pub struct Case {
 /// What this tree made of a case.
 pub enum Ours {
     /// The text is no form, or the bytes are no cell.
-    Refused(String),
+    Refused {
+        /// Why.
+        why: String,
+        /// True for text.
+        text: bool,
+    },
     /// The form, its op, and how form and op ended.
     Program {
         /// The form.
@@ -133,6 +138,13 @@ impl Case {
         }
     }
 
+    /// The form of a program as a message.
+    #[must_use]
+    pub fn form_bytes(&self) -> Option<Vec<u8>> {
+        let form = cvm::reader::read(&self.text()).ok()?;
+        sorted_message(&form).ok()
+    }
+
     /// Runs it here.
     pub fn run(&self, subject: &mut Subject) -> Ours {
         under_way(&format!(
@@ -147,7 +159,10 @@ impl Case {
             Code::Text(text) => self.run_text(subject, text),
             Code::Bytes(bytes) => match decode_message(bytes, &Decoder::new()) {
                 Ok(cell) => Ours::Op(Box::new(subject.run(self.setting, &cell))),
-                Err(why) => Ours::Refused(why.to_string()),
+                Err(why) => Ours::Refused {
+                    why: why.to_string(),
+                    text: false,
+                },
             },
         }
     }
@@ -155,7 +170,12 @@ impl Case {
     fn run_text(&self, subject: &mut Subject, text: &str) -> Ours {
         let form = match cvm::reader::read(text) {
             Ok(form) => form,
-            Err(why) => return Ours::Refused(why.to_string()),
+            Err(why) => {
+                return Ours::Refused {
+                    why: why.to_string(),
+                    text: true,
+                };
+            }
         };
         let compiled = subject.compile(self.setting.account, &form);
         let form_run = subject.run(self.setting, &form);
@@ -318,10 +338,13 @@ pub fn compare(ours: &Ours, reply: &Value) -> Findings {
         return findings;
     }
     match ours {
-        Ours::Refused(why) => {
+        Ours::Refused { why, text } => {
             findings.error = true;
-            let refused =
-                reply.get("read_error").is_some() || reply["fail"].as_str().is_some_and(is_refusal);
+            // Some texts make the reference's reader fail in other ways than its own error.
+            let refused = reply.get("read_error").is_some()
+                || reply["fail"]
+                    .as_str()
+                    .is_some_and(|exception| *text || is_refusal(exception));
             if !refused && reply["fail"].as_str().is_some_and(compare::is_exhaustion) {
                 findings.no_verdict = true;
             } else if !refused {
@@ -366,8 +389,6 @@ fn is_refusal(exception: &str) -> bool {
             | "PartialMessageException"
             | "MissingDataException"
             | "ParseException"
-            // Numbers with odd characters inside get past the library's own error.
-            | "NumberFormatException"
     )
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::case::{self, Case, Code, Ours};
 use crate::chain::{self, Chain};
-use crate::compare::Findings;
+use crate::compare::{Aspect, Findings};
 use crate::known;
 use crate::oracle::{Oracle, OracleError};
 use crate::rng::Rng;
@@ -231,6 +231,19 @@ impl Bench {
         let text = case.text();
         if text.contains('{') && self.is_undefined(case)? {
             return Ok(Some(known::UNDEFINED));
+        }
+        if findings.aspects().iter().all(|a| *a == Aspect::Memory)
+            && let Code::Program(_) = &case.code
+            && let Some(bytes) = case.form_bytes()
+        {
+            let from_bytes = Case {
+                code: Code::Bytes(bytes),
+                ..case.clone()
+            };
+            let again = self.check(std::slice::from_ref(&from_bytes))?;
+            if again[0].aspects().is_empty() {
+                return Ok(Some(known::READ_FORM));
+            }
         }
         if !self.lenient {
             return Ok(None);
