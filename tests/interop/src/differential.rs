@@ -60,7 +60,9 @@ pub enum DifferentialError {
     #[error("the genesis state {0} can't be used: {1}")]
     Genesis(String, String),
     /// A release that nothing is known of.
-    #[error("the oracle runs release {0:?}; this tree can be compared with 0.8.0 and 0.8.5")]
+    #[error(
+        "the oracle runs release {0:?}; this tree can be compared with 0.8.0 and with the release that it follows"
+    )]
     Release(String),
 }
 
