@@ -130,9 +130,9 @@ impl Header {
                 header.count = v.count();
                 if let Ok(Some(Cell::Keyword(k))) = v.get(0) {
                     header.kind = Kind::of_keyword(k.name());
-                }
-                if let Ok(Some(Cell::Long(id))) = v.get(1) {
-                    header.id = Some(id);
+                    if let Ok(Some(Cell::Long(id))) = v.get(1) {
+                        header.id = Some(id);
+                    }
                 }
             }
             _ => {}
