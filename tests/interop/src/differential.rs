@@ -248,7 +248,8 @@ impl Bench {
                 return Ok(Some(known::READ_FORM));
             }
         }
-        if case.text().contains('{') && self.is_undefined(case)? {
+        // An older reference also remembers odd encodings of small values from earlier cases.
+        if (self.lenient || case.text().contains('{')) && self.is_undefined(case)? {
             return Ok(Some(known::UNDEFINED));
         }
         Ok(None)
@@ -264,7 +265,7 @@ impl Bench {
             return Ok(Some(line));
         }
         let Code::Program(form) = &case.code else {
-            return Ok(None);
+            return Ok(known::refuses_in_op(findings, &case.text()).then_some(known::APPLY));
         };
         for rewrite in known::REWRITES {
             let changed = (rewrite.change)(form);

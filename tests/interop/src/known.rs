@@ -130,16 +130,30 @@ pub const REWRITES: &[Rewrite] = &[
 /// Functions after which peers have other metadata.
 const STAKE: &[&str] = &["set-stake", "set-peer-stake", "set-peer-data", "evict-peer"];
 
-/// The program with the last argument of every `apply` and `mapcat` made a vector first.
+/// True when the reference says of an op with `apply` or `mapcat` that something is no sequence. An op can't be
+/// rewritten as a program can, so its error has to tell.
+#[must_use]
+pub fn refuses_in_op(findings: &Findings, text: &str) -> bool {
+    let refused = |d: &crate::compare::Difference| d.theirs.contains("to type Sequence");
+    (text.contains("apply") || text.contains("mapcat")) && findings.differences.iter().any(refused)
+}
+
+/// The program with the collections that every `apply` and `mapcat` takes made vectors first.
 fn sequenced(form: &Form) -> Form {
     form.rewritten(&|items| {
-        let applies = matches!(items.first(), Some(Form::Atom(name)) if name.ends_with("apply") || name.ends_with("mapcat"));
-        let (last, before) = items.split_last()?;
-        (applies && items.len() > 2).then(|| {
-            let mut changed = before.to_vec();
-            changed.push(Form::call("vec", [last.clone()]));
-            Form::list(changed)
-        })
+        let Some(Form::Atom(name)) = items.first() else {
+            return None;
+        };
+        let first = match name.trim_start_matches("#8/") {
+            "apply" => (items.len() - 1).max(2),
+            "mapcat" => 2,
+            _ => return None,
+        };
+        let vectors = |(i, item): (usize, &Form)| match i >= first {
+            true => Form::call("vec", [item.clone()]),
+            false => item.clone(),
+        };
+        Some(Form::list(items.iter().enumerate().map(vectors).collect()))
     })
 }
 
@@ -157,13 +171,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_last_argument_of_apply_is_made_a_vector() {
+    fn what_apply_and_mapcat_take_is_made_a_vector() {
         let sum = Form::call("apply", [Form::atom("+"), Form::atom("1"), Form::atom("x")]);
         let program = Form::call("do", [sum, Form::call("inc", [Form::atom("apply")])]);
         assert_eq!(
             sequenced(&program).to_string(),
             "(do (apply + 1 (vec x)) (inc apply))"
         );
+        let items = ["f", "x", "y"].map(Form::atom);
+        let mapped = sequenced(&Form::call("mapcat", items));
+        assert_eq!(mapped.to_string(), "(mapcat f (vec x) (vec y))");
         let plain = Form::call("inc", [Form::atom("2")]);
         assert_eq!(sequenced(&plain), plain);
     }
