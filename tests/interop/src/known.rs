@@ -130,10 +130,10 @@ pub const REWRITES: &[Rewrite] = &[
 /// Functions after which peers have other metadata.
 const STAKE: &[&str] = &["set-stake", "set-peer-stake", "set-peer-data", "evict-peer"];
 
-/// True when the reference says of an op with `apply` or `mapcat` that something is no sequence. An op can't be
-/// rewritten as a program can, so its error has to tell.
+/// True when the reference says of code with `apply` or `mapcat` that something is no sequence, for what can't be
+/// rewritten: ops, and functions that are values.
 #[must_use]
-pub fn refuses_in_op(findings: &Findings, text: &str) -> bool {
+pub fn refuses_a_sequence(findings: &Findings, text: &str) -> bool {
     let refused = |d: &crate::compare::Difference| d.theirs.contains("to type Sequence");
     (text.contains("apply") || text.contains("mapcat")) && findings.differences.iter().any(refused)
 }
