@@ -85,8 +85,8 @@ impl Case {
         Self { setting, code }
     }
 
-    /// An op, or bytes like one.
-    pub fn op(rng: &mut Rng, subject: &mut Subject) -> Self {
+    /// An op, or, with errors, bytes like one.
+    pub fn op(rng: &mut Rng, subject: &mut Subject, with_errors: bool) -> Self {
         let mut setting = setting(rng);
         setting.limit = setting.limit.min(1_000_000);
         let cell = if rng.chance(40) {
@@ -101,7 +101,7 @@ impl Case {
             ops::tree(rng, depth)
         };
         let mut bytes = sorted_message(&cell).unwrap_or_default();
-        if rng.chance(50) {
+        if with_errors && rng.chance(50) {
             ops::mutate(rng, &mut bytes);
         }
         Self {
