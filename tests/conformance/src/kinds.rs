@@ -3,6 +3,7 @@
 //! A new kind is a file below `kinds/` with one type that implements [`Kind`], and one line in [`KINDS`].
 
 mod class;
+mod consensus_merge;
 mod cvm_eval;
 mod decode_reject;
 mod ed25519;
@@ -84,7 +85,7 @@ pub(crate) static KINDS: &[&dyn Kind] = &[
     &etch::Etch,
     &cvm_eval::CvmEval,
     &transactions::Transactions,
-    &unsupported::CONSENSUS_MERGE,
+    &consensus_merge::ConsensusMerge,
     &wire::Wire,
     &unsupported::REST,
 ];

@@ -24,12 +24,6 @@ impl Kind for Unsupported {
     }
 }
 
-/// Merges of beliefs and elections of blocks.
-pub(super) static CONSENSUS_MERGE: Unsupported = Unsupported {
-    name: "consensus-merge",
-    recognises: |fields| has(fields, &["type"]) && !has(fields, &["session"]),
-};
-
 /// Requests and responses of the HTTP interface.
 pub(super) static REST: Unsupported = Unsupported {
     name: "rest",

@@ -1,0 +1,263 @@
+//! Intake: which orders of a message may enter the belief (`spec/05 §9.2`).
+//!
+//! Cheap tests come first, so that a stranger can't make us check signatures: who signed, whether that peer is staked, whether the
+//! order is newer than what is held, whether it is well-formed. The caller then checks the signatures of what is left, many at once,
+//! and stores the cells, before it accepts them. The tests for stake and time would be made by the merge too; made here, an order
+//! from the future doesn't hide the one of today.
+
+use std::collections::{HashMap, HashSet};
+
+use cells::{Cell, CellError, Index, RecordKind, Signed};
+use crypto::AccountKey;
+
+use crate::belief::insert;
+use crate::prefix::{common_prefix, walk};
+use crate::{Belief, BeliefFault, DropReason, Dropped, Electorate, MergeError, Order, OrderFault};
+
+/// The belief being made from what comes in between two merges.
+pub struct Intake<'a> {
+    key: AccountKey,
+    time: i64,
+    electorate: &'a Electorate,
+    mine: Order,
+    held: HashMap<AccountKey, (Signed, Order)>,
+    orders: Index,
+    changed: bool,
+}
+
+/// A newer order that passed all tests but those of its signature and of the data below its blocks.
+#[derive(Clone)]
+pub struct Offer {
+    key: AccountKey,
+    signed: Signed,
+    order: Order,
+}
+
+impl Offer {
+    /// The peer that signed it, so it says.
+    #[must_use]
+    pub fn key(&self) -> &AccountKey {
+        &self.key
+    }
+
+    /// What is to be verified and stored.
+    #[must_use]
+    pub fn signed(&self) -> &Signed {
+        &self.signed
+    }
+
+    /// The order in it.
+    #[must_use]
+    pub fn order(&self) -> &Order {
+        &self.order
+    }
+}
+
+/// What a message has to offer.
+#[derive(Clone, Default)]
+pub struct Offers {
+    /// In the order of the message.
+    pub orders: Vec<Offer>,
+    /// The others, with the reason. Own orders and those that are merely not newer are not listed.
+    pub refused: Vec<Dropped>,
+}
+
+impl<'a> Intake<'a> {
+    /// Begins with the own belief at a time in milliseconds since the epoch.
+    ///
+    /// # Errors
+    /// When the own belief is malformed or has no own order.
+    pub fn new(
+        key: AccountKey,
+        time: i64,
+        electorate: &'a Electorate,
+        own: &Belief,
+    ) -> Result<Self, MergeError> {
+        let mine = own
+            .order(&key)
+            .map_err(MergeError::OwnOrder)?
+            .ok_or(MergeError::NoOwnOrder)?;
+        let mut held = HashMap::new();
+        for entry in own.entries() {
+            let entry = entry.map_err(MergeError::OwnBelief)?;
+            // Others may be unusable; the merge says so. Here anything newer is welcome in their place.
+            if let (Some(key), Cell::Signed(signed)) = (entry.key, entry.value)
+                && let Ok(value) = signed.value_ref().load()
+                && let Ok(order) = Order::from_cell(&value)
+            {
+                drop(value);
+                held.insert(key, (signed, order));
+            }
+        }
+        Ok(Self {
+            key,
+            time,
+            electorate,
+            mine,
+            held,
+            orders: own.orders().clone(),
+            changed: false,
+        })
+    }
+
+    /// What a message offers: a belief, or one signed order.
+    ///
+    /// # Errors
+    /// When the store fails; everything else is a reason to refuse.
+    pub fn offers(&self, message: &Cell) -> Result<Offers, MergeError> {
+        let mut offers = Offers::default();
+        match message {
+            Cell::Signed(signed) => self.consider(&Cell::Signed(signed.clone()), &mut offers)?,
+            Cell::Record(record) if record.kind() == Some(RecordKind::Belief) => {
+                if let Err(fault) = self.consider_all(message, &mut offers)? {
+                    offers.refused.push(unnamed(fault));
+                }
+            }
+            _ => offers.refused.push(unnamed(OrderFault::NotAnOrder)),
+        }
+        Ok(offers)
+    }
+
+    fn consider_all(
+        &self,
+        message: &Cell,
+        offers: &mut Offers,
+    ) -> Result<Result<(), OrderFault>, MergeError> {
+        let belief = match Belief::from_cell(message) {
+            Ok(belief) => belief,
+            Err(fault) => return belief_fault(fault).map(Err),
+        };
+        for entry in belief.entries() {
+            match entry {
+                // The signer decides, not the key that the sender put it under.
+                Ok(entry) => self.consider(&entry.value, offers)?,
+                Err(fault) => return belief_fault(fault).map(Err),
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    fn consider(&self, value: &Cell, offers: &mut Offers) -> Result<(), MergeError> {
+        let Cell::Signed(signed) = value else {
+            offers.refused.push(unnamed(OrderFault::NotAnOrder));
+            return Ok(());
+        };
+        let Some(key) = signed.key().filter(|key| **key != self.key) else {
+            return Ok(());
+        };
+        match self.test(key, signed) {
+            Ok(Some(order)) => offers.orders.push(Offer {
+                key: *key,
+                signed: signed.clone(),
+                order,
+            }),
+            Ok(None) => {}
+            Err(DropReason::Fault(OrderFault::Data(error @ CellError::Store { .. }))) => {
+                return Err(MergeError::Data(error));
+            }
+            Err(reason) => offers.refused.push(Dropped {
+                key: Some(*key),
+                held: false,
+                reason,
+            }),
+        }
+        Ok(())
+    }
+
+    /// The order when it is newer.
+    fn test(&self, key: &AccountKey, signed: &Signed) -> Result<Option<Order>, DropReason> {
+        let held = self.held.get(key);
+        if held.is_some_and(|(held, _)| {
+            held.signature() == signed.signature()
+                && held.value_ref().hash() == signed.value_ref().hash()
+        }) {
+            return Ok(None);
+        }
+        match self.electorate.voter(key) {
+            None => return Err(DropReason::Unregistered),
+            Some(peer) if !peer.is_staked() => return Err(DropReason::Understaked),
+            Some(_) => {}
+        }
+        let order = read(signed).map_err(DropReason::Fault)?;
+        if order.timestamp > self.time {
+            return Err(DropReason::Future(order.timestamp));
+        }
+        if let Some((_, held)) = held
+            && !order.replaces(held).map_err(DropReason::Fault)?
+        {
+            return Ok(None);
+        }
+        if signed.verdict() == cells::Verdict::Bad {
+            return Err(DropReason::BadSignature);
+        }
+        self.walk_chain(&order).map_err(DropReason::Fault)?;
+        Ok(Some(order))
+    }
+
+    /// Every new block is there and signed data, and no part of the chain repeats.
+    fn walk_chain(&self, order: &Order) -> Result<(), OrderFault> {
+        let common = common_prefix(&self.mine.blocks, &order.blocks)?;
+        let repeated = walk(
+            &order.blocks,
+            common,
+            &mut HashSet::new(),
+            &mut |block| match &*block.load()? {
+                Cell::Signed(_) => Ok(()),
+                _ => Err(OrderFault::Unsigned),
+            },
+        )?;
+        if repeated {
+            return Err(OrderFault::Repeated);
+        }
+        Ok(())
+    }
+
+    /// Takes an order whose signature was found to be right. False when the signature wasn't, or a newer order of the
+    /// same peer was taken meanwhile.
+    ///
+    /// # Errors
+    /// When a node of the own belief can't be read.
+    pub fn accept(&mut self, offer: Offer) -> Result<bool, CellError> {
+        let Offer { key, signed, order } = offer;
+        if signed.verdict() != cells::Verdict::Good {
+            return Ok(false);
+        }
+        if let Some((_, held)) = self.held.get(&key)
+            && !order.replaces(held).unwrap_or(false)
+        {
+            return Ok(false);
+        }
+        self.orders = insert(self.orders.clone(), &key, signed.clone())?;
+        self.held.insert(key, (signed, order));
+        self.changed = true;
+        Ok(true)
+    }
+
+    /// The belief for the merge, when anything was accepted.
+    #[must_use]
+    pub fn finish(self) -> Option<Belief> {
+        self.changed.then(|| Belief::new(self.orders))
+    }
+}
+
+fn read(signed: &Signed) -> Result<Order, OrderFault> {
+    let order = Order::from_cell(&*signed.value_ref().load()?)?;
+    order.check()?;
+    Ok(order)
+}
+
+fn unnamed(fault: OrderFault) -> Dropped {
+    Dropped {
+        key: None,
+        held: false,
+        reason: DropReason::Fault(fault),
+    }
+}
+
+fn belief_fault(fault: BeliefFault) -> Result<OrderFault, MergeError> {
+    match fault {
+        BeliefFault::Data(error @ CellError::Store { .. }) => Err(MergeError::Data(error)),
+        BeliefFault::Data(error) => Ok(OrderFault::Data(error)),
+        BeliefFault::NotABelief | BeliefFault::Unordered => Ok(OrderFault::NotAnOrder),
+    }
+}
