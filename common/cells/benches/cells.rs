@@ -126,14 +126,6 @@ fn coding(c: &mut Criterion) {
             BatchSize::PerIteration,
         );
     });
-    let two = Decoder::new().threads(2.try_into().expect("not zero"));
-    group.bench_function("decode on two threads, hashing included", |b| {
-        b.iter_batched(
-            || (),
-            |()| decode_message(&genesis, &two).expect("a state"),
-            BatchSize::PerIteration,
-        );
-    });
     group.bench_function("limit: raw sha3 of its cells, one by one", |b| {
         b.iter(|| {
             parts

@@ -1,6 +1,5 @@
 //! Bytes to one cell, strictly (`spec/01 §13`). Messages of several cells are in the `message` module.
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use crypto::{AccountKey, Signature};
@@ -22,21 +21,10 @@ use crate::{
 const MAX_NESTING: u32 = 72;
 
 /// How bytes are decoded.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Decoder {
     pub(crate) source: Option<Arc<dyn Source>>,
     pub(crate) generic: bool,
-    pub(crate) threads: NonZeroUsize,
-}
-
-impl Default for Decoder {
-    fn default() -> Self {
-        Self {
-            source: None,
-            generic: false,
-            threads: NonZeroUsize::MIN,
-        }
-    }
 }
 
 impl Decoder {
@@ -51,14 +39,8 @@ impl Decoder {
     pub fn with_source(source: Arc<dyn Source>) -> Self {
         Self {
             source: Some(source),
-            ..Self::default()
+            generic: false,
         }
-    }
-
-    /// Large messages may be decoded on up to this many threads, the caller's included. The result is the same.
-    #[must_use]
-    pub fn threads(self, threads: NonZeroUsize) -> Self {
-        Self { threads, ..self }
     }
 
     /// Without CVM types: records, coded and extension values stay generic, and none is looked into.

@@ -20,10 +20,9 @@ const fn bad<T>(why: &'static str) -> Result<T, DecodeError> {
 /// [`DecodeError::Partial`] when a branch is needed and there is no source; [`DecodeError::Missing`] when decoding
 /// has to look into a branch that is absent.
 pub fn decode_message(bytes: &[u8], decoder: &Decoder) -> Result<Cell, DecodeError> {
-    let (cell, tables) = read_message(bytes, decoder)?;
-    let complete = |lazies: &Lazies| lazies.values().all(|lazy| lazy.resolved().is_some());
+    let (cell, lazies) = read_message(bytes, decoder)?;
     if decoder.source.is_none()
-        && !tables.iter().all(complete)
+        && lazies.values().any(|lazy| lazy.resolved().is_none())
         && let Some(hash) = unresolved(&cell, true).first()
     {
         return Err(DecodeError::Partial(*hash));
@@ -36,9 +35,9 @@ pub fn decode_message(bytes: &[u8], decoder: &Decoder) -> Result<Cell, DecodeErr
 /// # Errors
 /// [`DecodeError::BadFormat`] and [`DecodeError::Missing`] as for [`decode_message`].
 pub fn decode_partial(bytes: &[u8], decoder: &Decoder) -> Result<(Cell, Vec<Hash>), DecodeError> {
-    let (cell, tables) = read_message(bytes, decoder)?;
-    let complete = |lazies: &Lazies| lazies.values().all(|lazy| lazy.resolved().is_some());
-    let missing = if tables.iter().all(complete) {
+    let (cell, lazies) = read_message(bytes, decoder)?;
+    let complete = lazies.values().all(|lazy| lazy.resolved().is_some());
+    let missing = if complete {
         Vec::new()
     } else {
         unresolved(&cell, false)
@@ -46,13 +45,9 @@ pub fn decode_partial(bytes: &[u8], decoder: &Decoder) -> Result<(Cell, Vec<Hash
     Ok((cell, missing))
 }
 
-/// The branches that some cells of a message refer to, one ref for all places that name the same hash.
 type Lazies = HashMap<Hash, Arc<Lazy>>;
 
-/// Bytes of children that are worth a thread of their own.
-const PER_THREAD: usize = 32 << 10;
-
-fn read_message(bytes: &[u8], decoder: &Decoder) -> Result<(Cell, Vec<Lazies>), DecodeError> {
+fn read_message(bytes: &[u8], decoder: &Decoder) -> Result<(Cell, Lazies), DecodeError> {
     if bytes.is_empty() {
         return bad("empty message");
     }
@@ -60,111 +55,42 @@ fn read_message(bytes: &[u8], decoder: &Decoder) -> Result<(Cell, Vec<Lazies>), 
         return bad("message is too long");
     }
     let mut lazies = Lazies::new();
-    let (top, mut at) = read_cell(bytes, decoder, &mut lazies)?;
+    let mut branch = |hash: Hash| {
+        let lazy = lazies
+            .entry(hash)
+            .or_insert_with(|| Arc::new(Lazy::new(hash, decoder.source.clone())));
+        Ref(Slot::Lazy(lazy.clone()))
+    };
+    let mut reader = Reader::new(bytes, decoder.generic, &mut branch);
+    let top = reader.top()?;
+    let mut at = reader.position();
     if top.is_nil() && at < bytes.len() {
         return bad("bytes after nil");
     }
     let mut children = Vec::new();
-    let mut cut = Ok(());
-    while at < bytes.len() && cut.is_ok() {
-        cut = next_child(bytes, &mut at).and_then(|child| {
-            if child.len() <= MAX_EMBEDDED {
-                return bad("embedded cell among the children of a message");
-            }
-            children.push(child);
-            Ok(())
-        });
-    }
-    let mut tables = vec![lazies];
-    let mut cells = Vec::with_capacity(children.len());
-    for part in read_parts(&children, decoder) {
-        let (part, lazies) = part?;
-        cells.extend(part);
-        tables.push(lazies);
-    }
-    // What is wrong with the first children counts before what is wrong with a later one's length.
-    cut?;
-    for (cell, hash) in cells {
-        for lazy in tables.iter().filter_map(|table| table.get(&hash)) {
-            lazy.resolve(cell.clone());
+    while at < bytes.len() {
+        let child = next_child(bytes, &mut at)?;
+        if child.len() <= MAX_EMBEDDED {
+            return bad("embedded cell among the children of a message");
         }
-    }
-    Ok((top, tables))
-}
-
-type Part = Result<(Vec<(Cell, Hash)>, Lazies), DecodeError>;
-
-/// Decodes and hashes the children of a message, in parts on as many threads as allowed and worthwhile.
-fn read_parts(children: &[&[u8]], decoder: &Decoder) -> Vec<Part> {
-    let total: usize = children.iter().map(|child| child.len()).sum();
-    let threads = decoder.threads.get().min(total / PER_THREAD);
-    if threads < 2 {
-        return vec![read_children(children, decoder)];
-    }
-    let mut parts = Vec::with_capacity(threads);
-    let (mut rest, share) = (children, total.div_ceil(threads));
-    while !rest.is_empty() {
-        let mut bytes = 0;
-        let enough = rest.iter().position(|child| {
-            bytes += child.len();
-            bytes >= share
-        });
-        let (part, after) = rest.split_at(enough.map_or(rest.len(), |i| i + 1));
-        parts.push(part);
-        rest = after;
-    }
-    std::thread::scope(|scope| {
-        let (first, others) = parts.split_at(1);
-        let others: Vec<_> = others
-            .iter()
-            .map(|part| scope.spawn(|| read_children(part, decoder)))
-            .collect();
-        let mut read: Vec<Part> = first
-            .iter()
-            .map(|part| read_children(part, decoder))
-            .collect();
-        read.extend(others.into_iter().map(|thread| match thread.join() {
-            Ok(part) => part,
-            Err(panic) => std::panic::resume_unwind(panic),
-        }));
-        read
-    })
-}
-
-fn read_children(children: &[&[u8]], decoder: &Decoder) -> Part {
-    let mut lazies = Lazies::new();
-    let mut cells = Vec::with_capacity(children.len());
-    for child in children {
-        let (cell, len) = read_cell(child, decoder, &mut lazies)?;
-        if len != child.len() {
+        let mut reader = Reader::new(child, decoder.generic, &mut branch);
+        let cell = reader.top()?;
+        if reader.position() != child.len() {
             return bad("child of a message has another length");
         }
         if child[0] == crate::tag::SIGNED_KEYLESS {
             return bad("signed data without its key among the children of a message");
         }
-        cells.push(cell);
+        children.push((cell, child));
     }
-    let cells = cells.into_iter().zip(Hash::of_many(children));
-    let cells = cells
-        .inspect(|(cell, hash)| cell.set_known_hash(*hash))
-        .collect();
-    Ok((cells, lazies))
-}
-
-/// The cell at the start of `bytes` and its length.
-fn read_cell(
-    bytes: &[u8],
-    decoder: &Decoder,
-    lazies: &mut Lazies,
-) -> Result<(Cell, usize), DecodeError> {
-    let mut branch = |hash: Hash| {
-        let lazy = lazies.entry(hash);
-        let lazy = lazy.or_insert_with(|| Arc::new(Lazy::new(hash, decoder.source.clone())));
-        Ref(Slot::Lazy(lazy.clone()))
-    };
-    let mut reader = Reader::new(bytes, decoder.generic, &mut branch);
-    let cell = reader.top()?;
-    Ok((cell, reader.position()))
+    let encodings: Vec<&[u8]> = children.iter().map(|(_, bytes)| *bytes).collect();
+    for ((cell, _), hash) in children.iter().zip(Hash::of_many(&encodings)) {
+        cell.set_known_hash(hash);
+        if let Some(lazy) = lazies.get(&hash) {
+            lazy.resolve(cell.clone());
+        }
+    }
+    Ok((top, lazies))
 }
 
 /// The bytes of the next child and their length prefix.

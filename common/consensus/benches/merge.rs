@@ -95,12 +95,13 @@ fn merges(c: &mut Criterion) {
                         electorate: &electorate,
                         verify: &|_| true,
                     };
-                    let outcome = merge(&context, &own, &[received]).expect("an outcome");
+                    let outcome =
+                        merge(&context, &own, std::slice::from_ref(&received)).expect("an outcome");
                     assert_eq!(
                         outcome.to_sign().expect("an order").blocks.count(),
                         10 + n as u64
                     );
-                    black_box(outcome)
+                    black_box((outcome, own, received))
                 },
                 BatchSize::LargeInput,
             );
