@@ -343,8 +343,18 @@ impl Merge<'_> {
         };
         let base = &count.chains[winner].blocks;
         outcome.chain = base.count();
-        let chain = self.append_new(&count, base, consensus, &mut outcome)?;
-        let order = self.raise_levels(&count, chain)?;
+        let mut common = Vec::with_capacity(count.chains.len());
+        for chain in &count.chains {
+            common.push(common_prefix(base, &chain.blocks)?);
+        }
+        let chain = self.append_new(&count, base, &common, consensus, &mut outcome)?;
+        for (common, other) in common.iter_mut().zip(&count.chains) {
+            // Only a chain that has all of the winner's blocks can have more in common with what they became.
+            if *common == base.count() {
+                *common = common_prefix(&chain, &other.blocks)?;
+            }
+        }
+        let order = self.raise_levels(&count, &common, chain);
         self.adopt(order, &mut outcome)?;
         outcome.adopted = self.adopted;
         outcome.dropped = self.dropped;
@@ -354,15 +364,16 @@ impl Merge<'_> {
     /// Step 5 (`spec/05 §4.6`): blocks of losing chains behind the winning one, by time.
     fn append_new(
         &self,
-        count: &Count,
+        count: &Count<'_>,
         base: &Vector,
+        common: &[u64],
         consensus: u64,
         outcome: &mut Outcome,
     ) -> Result<Vector, MergeError> {
         let mut candidates: Vec<Ref> = Vec::new();
         let (mut met, mut seen) = (HashSet::new(), HashSet::new());
-        for chain in &count.chains {
-            let from = common_prefix(base, &chain.blocks)?.max(consensus);
+        for (chain, common) in count.chains.iter().zip(common) {
+            let from = consensus.max(*common);
             walk(&chain.blocks, from, &mut seen, &mut |r| {
                 if met.insert(r.hash()) {
                     candidates.push(r.clone());
@@ -410,12 +421,8 @@ impl Merge<'_> {
     }
 
     /// Step 6 (`spec/05 §4.7`): each level is where more than 0.67 of all weight agree at least.
-    fn raise_levels(&self, count: &Count, chain: Vector) -> Result<Order, MergeError> {
-        let common: Vec<i64> = count
-            .chains
-            .iter()
-            .map(|c| common_prefix(&chain, &c.blocks).map(|n| i64::try_from(n).unwrap_or(i64::MAX)))
-            .collect::<Result<_, CellError>>()?;
+    /// `common` is what each chain has in common with the new one.
+    fn raise_levels(&self, count: &Count<'_>, common: &[u64], chain: Vector) -> Order {
         let mut order = self.mine.clone().with_blocks(chain);
         let limit = self.context.electorate.total() * THRESHOLD;
         for level in 1..LEVELS {
@@ -425,7 +432,7 @@ impl Merge<'_> {
                 .iter()
                 .map(|staked| {
                     let supported = below.min(staked.order.point(level - 1));
-                    (common[staked.chain].min(supported), staked.weight)
+                    (covered(common[staked.chain]).min(supported), staked.weight)
                 })
                 .collect();
             matches.sort_by_key(|(matched, _)| Reverse(*matched));
@@ -438,7 +445,7 @@ impl Merge<'_> {
                 }
             }
         }
-        Ok(order)
+        order
     }
 
     /// Step 7 (`spec/05 §4.8`).
@@ -463,24 +470,29 @@ impl Merge<'_> {
     }
 }
 
+/// A number of blocks as a point.
+fn covered(common: u64) -> i64 {
+    i64::try_from(common).unwrap_or(i64::MAX)
+}
+
 /// The orders that vote (`spec/05 §4.4`).
-struct Count {
+struct Count<'a> {
     /// Equal orders together.
-    staked: Vec<Staked>,
+    staked: Vec<Staked<'a>>,
     /// Distinct chains with their weight, by the hash of the vector: the reference's order is arbitrary (`spec/05 §4.8`).
     chains: Vec<Chain>,
     considered: f64,
 }
 
-struct Staked {
-    order: Order,
+struct Staked<'a> {
+    order: &'a Order,
     /// In [`Count::chains`].
     chain: usize,
     weight: f64,
 }
 
-impl Count {
-    fn of(merge: &Merge<'_>) -> Self {
+impl<'a> Count<'a> {
+    fn of(merge: &'a Merge<'_>) -> Self {
         let mut held: Vec<(&AccountKey, &Held)> = merge.held.iter().collect();
         held.sort_unstable_by_key(|(key, _)| **key);
         let mut staked: Vec<(Hash, &Order, usize, f64)> = Vec::new();
@@ -526,7 +538,7 @@ impl Count {
         let staked = staked
             .into_iter()
             .map(|(_, order, chain, weight)| Staked {
-                order: order.clone(),
+                order,
                 chain: position[chain],
                 weight,
             })

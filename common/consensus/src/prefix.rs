@@ -100,20 +100,45 @@ pub fn common_prefix(a: &Vector, b: &Vector) -> Result<u64, CellError> {
             return Ok(common);
         }
     }
-    // What is left of the shorter vector is shorter than a leaf.
-    let mut common = shared;
-    let end = a.count().min(b.count());
-    let (mut rest_a, mut rest_b) = (a.iter_refs_from(shared), b.iter_refs_from(shared));
-    while common < end {
-        let (Some(x), Some(y)) = (rest_a.next(), rest_b.next()) else {
-            break;
-        };
-        if x? != y? {
-            break;
-        }
-        common += 1;
+    if a.count().min(b.count()) == shared {
+        return Ok(shared);
     }
-    Ok(common)
+    // What is left of the shorter vector is shorter than a leaf.
+    let (rest_a, rest_b) = (leaf_at(a, shared)?, leaf_at(b, shared)?);
+    let equal = elements(&rest_a).zip(elements(&rest_b));
+    Ok(shared + equal.take_while(|(x, y)| x == y).count() as u64)
+}
+
+/// The leaf that begins with element `at`, a multiple of 16 that is not beyond the packed part; nil at the very end.
+fn leaf_at(v: &Vector, at: u64) -> Result<Cell, CellError> {
+    let tail = v.count() % WIDTH;
+    if at >= v.count() - tail {
+        return Ok(if tail > 0 {
+            Cell::from(v.clone())
+        } else {
+            Cell::Nil
+        });
+    }
+    let mut node = packed(v)?.ok_or(MALFORMED)?;
+    let mut at = at;
+    while node.count() > WIDTH {
+        let size = child_size(node.count());
+        let below = size.min(node.count() - at / size * size);
+        let cell = Cell::from(node);
+        let r = cell.refs().nth((at / size) as usize).ok_or(MALFORMED)?;
+        node = child(r, below)?;
+        at %= size;
+    }
+    Ok(Cell::from(node))
+}
+
+/// The elements of a leaf, or of the tail of a longer vector.
+fn elements(leaf: &Cell) -> impl Iterator<Item = &Ref> {
+    let skipped = match leaf {
+        Cell::Vector(v) => usize::from(v.count() > WIDTH),
+        _ => 0,
+    };
+    leaf.refs().skip(skipped)
 }
 
 /// Calls `visit` with the elements from number `from` on, in order, except those below a node that was seen before.
@@ -159,10 +184,14 @@ fn walk_tree<E: From<CellError>>(
         if at + count > from {
             if size == 1 {
                 visit(r)?;
-            } else if at >= from && !seen.insert(r.hash()) {
+            } else if at >= from && seen.contains(&r.hash()) {
                 repeated = true;
             } else {
                 repeated |= walk_tree(&child(r, count)?, at, from, seen, visit)?;
+                // Only now: a node that could not be walked is none that needs no second look.
+                if at >= from {
+                    seen.insert(r.hash());
+                }
             }
         }
         at += count;
