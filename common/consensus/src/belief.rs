@@ -1,6 +1,6 @@
 //! Beliefs: the orders of all peers that one peer knows (`spec/05 §2.3`).
 
-use cells::{Blob, Cell, CellError, Index, Record, RecordKind, Signed};
+use cells::{Blob, Cell, CellError, Hash, Index, Record, RecordKind, Signed};
 use crypto::AccountKey;
 
 use crate::{Order, OrderFault};
@@ -110,6 +110,18 @@ impl Belief {
     pub fn with_order(self, key: &AccountKey, order: Signed) -> Result<Self, CellError> {
         let orders = insert(self.orders, key, order)?;
         Ok(Self { orders })
+    }
+
+    /// The cells of an announcement (`spec/05 §10`): those in memory that were not announced before, children first, the belief itself last and
+    /// always. `cells::encode_delta` makes the message of them. Also what is to be stored, asked with what is stored already.
+    #[must_use]
+    pub fn announcement(&self, announced: impl FnMut(&Hash) -> bool) -> Vec<Cell> {
+        let belief = self.to_cell();
+        let mut cells = cells::novelty(&belief, announced);
+        if cells.last() != Some(&belief) {
+            cells.push(belief);
+        }
+        cells
     }
 
     /// The entries by ascending key.

@@ -5,12 +5,13 @@
 //! and stores the cells, before it accepts them. The tests for stake and time would be made by the merge too; made here, an order
 //! from the future doesn't hide the one of today.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use cells::{Cell, CellError, Index, RecordKind, Signed};
 use crypto::AccountKey;
 
-use crate::belief::insert;
+use crate::belief::{insert, key_cell};
+use crate::changed::changed;
 use crate::prefix::{common_prefix, walk};
 use crate::{Belief, BeliefFault, DropReason, Dropped, Electorate, MergeError, Order, OrderFault};
 
@@ -20,7 +21,6 @@ pub struct Intake<'a> {
     time: i64,
     electorate: &'a Electorate,
     mine: Order,
-    held: HashMap<AccountKey, (Signed, Order)>,
     orders: Index,
     changed: bool,
 }
@@ -77,27 +77,24 @@ impl<'a> Intake<'a> {
             .order(&key)
             .map_err(MergeError::OwnOrder)?
             .ok_or(MergeError::NoOwnOrder)?;
-        let mut held = HashMap::new();
-        for entry in own.entries() {
-            let entry = entry.map_err(MergeError::OwnBelief)?;
-            // Others may be unusable; the merge says so. Here anything newer is welcome in their place.
-            if let (Some(key), Cell::Signed(signed)) = (entry.key, entry.value)
-                && let Ok(value) = signed.value_ref().load()
-                && let Ok(order) = Order::from_cell(&value)
-            {
-                drop(value);
-                held.insert(key, (signed, order));
-            }
-        }
-        Ok(Self {
+        Ok(Self::of_order(key, time, electorate, own, mine))
+    }
+
+    pub(crate) fn of_order(
+        key: AccountKey,
+        time: i64,
+        electorate: &'a Electorate,
+        own: &Belief,
+        mine: Order,
+    ) -> Self {
+        Self {
             key,
             time,
             electorate,
             mine,
-            held,
             orders: own.orders().clone(),
             changed: false,
-        })
+        }
     }
 
     /// What a message offers: a belief, or one signed order.
@@ -127,14 +124,30 @@ impl<'a> Intake<'a> {
             Ok(belief) => belief,
             Err(fault) => return belief_fault(fault).map(Err),
         };
-        for entry in belief.entries() {
-            match entry {
-                // The signer decides, not the key that the sender put it under.
-                Ok(entry) => self.consider(&entry.value, offers)?,
-                Err(fault) => return belief_fault(fault).map(Err),
+        let (entries, end) = changed(&self.orders, belief.orders());
+        for value in entries {
+            // The signer decides, not the key that the sender put it under.
+            match value.load() {
+                Ok(value) => self.consider(&value, offers)?,
+                Err(error) => offers.refused.push(unnamed(belief_fault(error.into())?)),
             }
         }
-        Ok(Ok(()))
+        end.map_or_else(|fault| belief_fault(fault).map(Err), |()| Ok(Ok(())))
+    }
+
+    /// What the belief has of a peer, if that is an order. In place of anything else whatever is newer is welcome.
+    fn held(&self, key: &AccountKey) -> Result<Option<(Signed, Order)>, CellError> {
+        let signed = match self.orders.get(&key_cell(key)) {
+            Ok(Some(Cell::Signed(signed))) => signed,
+            Err(error @ CellError::Store { .. }) => return Err(error),
+            _ => return Ok(None),
+        };
+        match signed.value_ref().load().map(|v| Order::from_cell(&v)) {
+            Ok(Ok(order)) => Ok(Some((signed, order))),
+            Err(error @ CellError::Store { .. })
+            | Ok(Err(OrderFault::Data(error @ CellError::Store { .. }))) => Err(error),
+            _ => Ok(None),
+        }
     }
 
     fn consider(&self, value: &Cell, offers: &mut Offers) -> Result<(), MergeError> {
@@ -166,24 +179,26 @@ impl<'a> Intake<'a> {
 
     /// The order when it is newer.
     fn test(&self, key: &AccountKey, signed: &Signed) -> Result<Option<Order>, DropReason> {
-        let held = self.held.get(key);
-        if held.is_some_and(|(held, _)| {
-            held.signature() == signed.signature()
-                && held.value_ref().hash() == signed.value_ref().hash()
-        }) {
-            return Ok(None);
-        }
         match self.electorate.voter(key) {
             None => return Err(DropReason::Unregistered),
             Some(peer) if !peer.is_staked() => return Err(DropReason::Understaked),
             Some(_) => {}
+        }
+        let held = self
+            .held(key)
+            .map_err(|error| DropReason::Fault(error.into()))?;
+        if held.as_ref().is_some_and(|(held, _)| {
+            held.signature() == signed.signature()
+                && held.value_ref().hash() == signed.value_ref().hash()
+        }) {
+            return Ok(None);
         }
         let order = read(signed).map_err(DropReason::Fault)?;
         if order.timestamp > self.time {
             return Err(DropReason::Future(order.timestamp));
         }
         if let Some((_, held)) = held
-            && !order.replaces(held).map_err(DropReason::Fault)?
+            && !order.replaces(&held).map_err(DropReason::Fault)?
         {
             return Ok(None);
         }
@@ -222,13 +237,12 @@ impl<'a> Intake<'a> {
         if signed.verdict() != cells::Verdict::Good {
             return Ok(false);
         }
-        if let Some((_, held)) = self.held.get(&key)
-            && !order.replaces(held).unwrap_or(false)
+        if let Some((_, held)) = self.held(&key)?
+            && !order.replaces(&held).unwrap_or(false)
         {
             return Ok(false);
         }
-        self.orders = insert(self.orders.clone(), &key, signed.clone())?;
-        self.held.insert(key, (signed, order));
+        self.orders = insert(self.orders.clone(), &key, signed)?;
         self.changed = true;
         Ok(true)
     }

@@ -24,6 +24,9 @@ pub enum MergeError {
     /// The signed value is not the order that the merge asked to sign, or another key signed it.
     #[error("the signature is not that of the merged order by the own key")]
     WrongSignature,
+    /// Another round of the same peer ended after this one had begun.
+    #[error("another round ended meanwhile")]
+    Stale,
 }
 
 /// Why an order plays no part.
@@ -81,6 +84,8 @@ pub enum Decision {
     Switched,
     /// Another chain won, but the own proposal is too young to be left (`spec/05 §4.8`).
     Held,
+    /// The own order would change, but is not older than the clock: only [`crate::Peer::round`] says so.
+    Early,
 }
 
 /// The outcome of a merge.
