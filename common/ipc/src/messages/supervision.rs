@@ -1,0 +1,386 @@
+//! Between the supervisor and a worker: datagrams of a socket pair, with descriptors.
+//!
+//! The worker is started with nothing but this channel, as descriptor [`crate::SUPERVISION_FD`]. The first message is
+//! [`ToWorker::Start`]; the channels follow, each by a [`ToWorker::Channel`]. `stored` answers with [`FromWorker::Store`] when the store
+//! is open, and the supervisor hands that on to the readers. When the channel ends, the worker ends.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Bytes, Channel, Epoch, FdKind, Role};
+use crate::Bounded;
+
+/// Largest message of this channel in bytes.
+pub const MAX_DATAGRAM: usize = 1 << 16;
+/// Most descriptors that one message brings.
+pub const MAX_FDS: usize = 4;
+
+/// From the supervisor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToWorker {
+    /// The first message: what to do. Descriptors: those that the settings say.
+    Start(Box<Settings>),
+    /// One end of a channel; it takes the place of an older one. Descriptor: a [`FdKind::Channel`].
+    Channel {
+        /// Which.
+        channel: Channel,
+        /// Which making of it.
+        epoch: Epoch,
+    },
+    /// The store for reading; it takes the place of an older one. Descriptors: the file, and its control page ([`FdKind::Memory`]).
+    /// To `consensusd` and `netd`.
+    Store,
+    /// Answer with a [`FromWorker::Pong`] of this number.
+    Ping(u64),
+    /// Answer with a [`FromWorker::Status`] of this number.
+    Status(u64),
+    /// `keyd`: sign nothing from now on. `netd`: answer nobody from now on. The others: as [`ToWorker::Stop`]. Nothing undoes it but a restart.
+    Lock,
+    /// `keyd`: here is a pipe with the passphrase. Descriptor: a [`FdKind::Secret`].
+    Unlock,
+    /// `stored`: verify all cells against their keys; answered by [`FromWorker::Verified`].
+    Verify,
+    /// New settings. What can't be changed while the worker runs must be as before.
+    Reload(Box<Settings>),
+    /// Finish what was accepted, and end within the time.
+    Stop {
+        /// Milliseconds.
+        within: u32,
+    },
+}
+
+impl Bounded for ToWorker {
+    const MAX: usize = MAX_DATAGRAM;
+}
+
+impl ToWorker {
+    /// The descriptors that come with the message.
+    #[must_use]
+    pub fn descriptors(&self) -> Vec<FdKind> {
+        match self {
+            Self::Start(settings) => settings.descriptors(),
+            Self::Channel { .. } => vec![FdKind::Channel],
+            Self::Store => vec![FdKind::File, FdKind::Memory],
+            Self::Unlock => vec![FdKind::Secret],
+            Self::Ping(_)
+            | Self::Status(_)
+            | Self::Lock
+            | Self::Verify
+            | Self::Reload(_)
+            | Self::Stop { .. } => Vec::new(),
+        }
+    }
+}
+
+/// From a worker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromWorker {
+    /// Inside its sandbox, before the first byte from anybody else.
+    Sandboxed(sandbox::Report),
+    /// At work.
+    Ready(Ready),
+    /// From `stored`: the store is open. Descriptors: the file, opened for reading, and its control page.
+    Store,
+    /// Answer to [`ToWorker::Ping`].
+    Pong(u64),
+    /// Answer to [`ToWorker::Status`].
+    Status(u64, Box<WorkerStatus>),
+    /// Answer to [`ToWorker::Verify`].
+    Verified {
+        /// Cells that were looked at.
+        cells: u64,
+        /// What is wrong, in words; at most 20 lines.
+        findings: Vec<String>,
+    },
+    /// Something that the operator has to know, and that the policy may act upon.
+    Alarm(Alarm),
+    /// The worker ends because it has to; its exit code follows. The text names the cause and the remedy.
+    Fatal(String),
+}
+
+impl Bounded for FromWorker {
+    const MAX: usize = MAX_DATAGRAM;
+}
+
+impl FromWorker {
+    /// The descriptors that come with the message.
+    #[must_use]
+    pub fn descriptors(&self) -> Vec<FdKind> {
+        match self {
+            Self::Store => vec![FdKind::File, FdKind::Memory],
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// What a worker found when it was ready.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ready {
+    /// `stored` has the store open.
+    Stored {
+        /// What recovery did, in words; empty when there was nothing to recover.
+        recovery: String,
+    },
+    /// `keyd` holds the key.
+    Keyd {
+        /// True when it waits for a passphrase.
+        locked: bool,
+    },
+    /// `consensusd` has a state.
+    Consensusd {
+        /// Hash of the genesis state: the network.
+        network: [u8; 32],
+    },
+    /// `netd` listens.
+    Netd,
+    /// The attempt of a rescue ended.
+    Rescue {
+        /// What the peer answered, for people.
+        outcome: String,
+        /// True when the peer shows the effect.
+        confirmed: bool,
+    },
+}
+
+/// What an alarm is about (DESIGN §4 says what follows from each).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alarm {
+    /// Its kind.
+    pub kind: AlarmKind,
+    /// For people.
+    pub text: String,
+}
+
+/// Kinds of alarms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum AlarmKind {
+    /// `keyd` was asked for what an honest `consensusd` never asks for.
+    Signing,
+    /// `keyd` is locked and waits for a passphrase.
+    Locked,
+    /// The store can't be written: disk full or an error.
+    Store,
+    /// The state shows another stake, controller or host of this peer.
+    Chain,
+    /// A clock that stepped.
+    Clock,
+    /// A worker sent what no honest one sends.
+    Channel,
+}
+
+/// What a worker is told at its start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Settings {
+    /// To `stored`.
+    Stored(StoredSettings),
+    /// To `keyd`.
+    Keyd(KeydSettings),
+    /// To `consensusd`.
+    Consensusd(ConsensusdSettings),
+    /// To `netd`.
+    Netd(NetdSettings),
+    /// To a rescue.
+    Rescue(RescueSettings),
+}
+
+impl Settings {
+    /// For whom.
+    #[must_use]
+    pub const fn role(&self) -> Role {
+        match self {
+            Self::Stored(_) => Role::Stored,
+            Self::Keyd(_) => Role::Keyd,
+            Self::Consensusd(_) => Role::Consensusd,
+            Self::Netd(_) => Role::Netd,
+            Self::Rescue(_) => Role::Rescue,
+        }
+    }
+
+    /// The descriptors that come with them at the start.
+    #[must_use]
+    pub fn descriptors(&self) -> Vec<FdKind> {
+        match self {
+            Self::Keyd(settings) if settings.passphrase => {
+                vec![FdKind::File, FdKind::File, FdKind::Secret]
+            }
+            Self::Keyd(_) => vec![FdKind::File, FdKind::File],
+            Self::Consensusd(settings) if settings.genesis => vec![FdKind::File],
+            Self::Netd(settings) => vec![FdKind::Listener; usize::from(settings.listeners)],
+            Self::Stored(_) => vec![FdKind::Directory],
+            Self::Consensusd(_) | Self::Rescue(_) => Vec::new(),
+        }
+    }
+}
+
+/// Settings of `stored`. Descriptors with them: the store directory; it opens files in it by name, and nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredSettings {
+    /// Path of the directory, for messages.
+    pub directory: String,
+    /// Name of the store file in it. The redo log is beside it.
+    pub file: String,
+    /// Free bytes of the file system below which no batch is taken.
+    pub reserve: u64,
+    /// Bytes of the redo log after which it is worked into the index.
+    pub checkpoint: u64,
+    /// The sandbox that is demanded at least: a `sandbox::Requirements` in words.
+    pub demands: String,
+}
+
+/// Settings of `keyd`. Descriptors with them: the journal ([`FdKind::File`], opened for reading and writing), the key store
+/// (opened for reading), and, when `passphrase` says so, a file or pipe with the passphrase.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeydSettings {
+    /// Path of the key store, for messages.
+    pub key_store: String,
+    /// The peer key.
+    pub key: [u8; 32],
+    /// Hash of the genesis state.
+    pub network: [u8; 32],
+    /// True when the third descriptor brings the passphrase; else `keyd` starts locked.
+    pub passphrase: bool,
+    /// The sandbox that is demanded at least: a `sandbox::Requirements` in words.
+    pub demands: String,
+}
+
+/// Settings of `consensusd`. Descriptors with them: the genesis state as one message of cells, opened for reading, when `genesis` says so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConsensusdSettings {
+    /// The peer key.
+    pub key: [u8; 32],
+    /// Hash of the genesis state.
+    pub network: [u8; 32],
+    /// True when the descriptor brings the genesis state. It is read when the store has no state of this network.
+    pub genesis: bool,
+    /// Threads that check signatures.
+    pub verifiers: u16,
+    /// Transactions that may wait for a block.
+    pub queue: u32,
+    /// Bytes of state and orders that may be in memory before they are read from the store again.
+    pub memory: u64,
+    /// `host:port` by which others reach this peer; told in its metadata and status.
+    pub public_host: Option<String>,
+    /// The sandbox that is demanded at least: a `sandbox::Requirements` in words.
+    pub demands: String,
+}
+
+/// Settings of `netd`. Descriptors with them: the listening sockets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetdSettings {
+    /// The peer key.
+    pub key: [u8; 32],
+    /// Hash of the genesis state.
+    pub network: [u8; 32],
+    /// Number of listening sockets, at most [`MAX_FDS`].
+    pub listeners: u8,
+    /// Most accepted connections.
+    pub connections: u32,
+    /// Most accepted connections of one address (of IPv6: of one /64).
+    pub connections_per_address: u32,
+    /// Bytes that all connections together may hold in buffers.
+    pub memory: u64,
+    /// Close an accepted connection after so many milliseconds without a byte; 0 never.
+    pub idle: u64,
+    /// Networks (CIDR) that may connect; empty allows all.
+    pub allow: Vec<String>,
+    /// Networks (CIDR) that may not, whatever `allow` says.
+    pub deny: Vec<String>,
+    /// Peers to connect to, `host:port`, beside those of the state.
+    pub peers: Vec<String>,
+    /// Connections to other peers to keep.
+    pub target: u16,
+    /// The sandbox that is demanded at least: a `sandbox::Requirements` in words.
+    pub demands: String,
+}
+
+/// Settings of a rescue. Descriptors with them: none; it resolves and connects before its sandbox closes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RescueSettings {
+    /// The peer to ask, `host:port`.
+    pub target: String,
+    /// The signed transaction, encoded.
+    pub transaction: Bytes,
+    /// What to ask afterwards: a query whose result tells whether it had its effect, as source.
+    pub check: String,
+    /// What the result of the query looks like when it had.
+    pub expected: String,
+    /// Milliseconds for everything.
+    pub within: u32,
+    /// The sandbox that is demanded at least: a `sandbox::Requirements` in words.
+    pub demands: String,
+}
+
+/// What a worker says of itself. Counters are named as the metrics: lower case, words joined by `_`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerStatus {
+    /// What only this role has to say.
+    pub of_role: RoleStatus,
+    /// Other counters and gauges, at most 200.
+    pub counters: Vec<(String, u64)>,
+}
+
+/// What only one role has to say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RoleStatus {
+    /// `stored`.
+    Stored {
+        /// Bytes in use in the file.
+        used: u64,
+        /// Bytes of the redo log.
+        log: u64,
+        /// Free bytes of the file system.
+        free: u64,
+        /// Number of the last durable batch of the file.
+        sequence: u64,
+        /// Why no batches are taken, if so.
+        refuses: Option<String>,
+    },
+    /// `keyd`.
+    Keyd {
+        /// True when it signs nothing: no passphrase yet, or by order.
+        locked: bool,
+        /// Times up to here may be signed without another sync, milliseconds since the epoch.
+        ceiling: i64,
+    },
+    /// `consensusd`.
+    Consensusd(ConsensusStatus),
+    /// `netd`.
+    Netd {
+        /// Accepted connections.
+        accepted: u32,
+        /// Of them, those that have proven a peer key.
+        trusted: u32,
+        /// Open connections to other peers: address and key. Shown to the local operator only (DESIGN, issue 6).
+        peers: Vec<(String, Option<[u8; 32]>)>,
+        /// True when connections are answered.
+        serving: bool,
+    },
+}
+
+/// Where consensus and execution stand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConsensusStatus {
+    /// Hash of the state after the last executed block.
+    pub state: [u8; 32],
+    /// Blocks executed.
+    pub executed: u64,
+    /// Own order: number of blocks, proposal, consensus and finality.
+    pub points: [u64; 4],
+    /// Time of the own order.
+    pub order_time: i64,
+    /// Time of the state.
+    pub state_time: i64,
+    /// Accounts.
+    pub accounts: u64,
+    /// Peers with stake.
+    pub peers: u32,
+    /// Own stake, coppers; `None` when the state has no such peer.
+    pub stake: Option<i64>,
+    /// Part of the stake that was heard from in the last minute, in thousandths.
+    pub heard: u16,
+    /// Transactions that wait for a block.
+    pub queue: u32,
+    /// True when blocks are proposed and orders signed.
+    pub signing: bool,
+    /// Why not, or what else keeps the peer from its work; for people.
+    pub hindrance: Option<String>,
+}
