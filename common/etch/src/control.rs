@@ -1,29 +1,36 @@
-//! The control page: one page of shared memory in which the writer publishes where the data ends, and by which a reader
-//! knows whether the index stood still while it looked.
+//! The control page: shared memory in which the writer publishes where the data ends, and by which a reader knows whether
+//! the index stood still while it looked. Behind it lies the table of changes that the store file does not have yet
+//! ([`deferred`](crate::deferred)).
 //!
 //! Words (native byte order, 8 bytes each; both sides run on one machine):
 //!
 //! | word | content |
 //! |---|---|
-//! | 0 | magic `EtchCtl1` |
+//! | 0 | magic `EtchCtl2` |
 //! | 1 | generation: rises when a collected copy replaces the store file |
 //! | 2 | write sequence: odd while slots are being changed |
 //! | 3 | published length: data below it may be read |
 //! | 4 | durable sequence: number of the last commit on disk |
 //! | 5 | state, see [`State`] |
 //! | 6–9 | root hash |
+//! | 10–12 | of the table behind the page |
+//!
+//! The writer holds a lock on the page as long as it lives. A page whose lock is gone gives values, but what is absent from
+//! it may have been written by a successor.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
+use crate::deferred::{Table, WORDS};
 use crate::error::Error;
 use crate::format::{Key, NO_ROOT};
-use crate::sys::{self, PAGE_WORDS, SharedPage};
+use crate::sys::{self, SharedWords};
 
-const MAGIC: u64 = u64::from_be_bytes(*b"EtchCtl1");
+const MAGIC: u64 = u64::from_be_bytes(*b"EtchCtl2");
 const GENERATION: usize = 1;
 const SEQUENCE: usize = 2;
 const LENGTH: usize = 3;
@@ -77,7 +84,7 @@ pub struct Published {
 #[derive(Debug)]
 pub struct ControlPage {
     file: File,
-    page: SharedPage,
+    page: Arc<SharedWords>,
 }
 
 impl ControlPage {
@@ -86,8 +93,8 @@ impl ControlPage {
         let name = Path::new("(anonymous)");
         let make = || {
             let file = sys::memfd()?;
-            sys::reserve(&file, 0, PAGE_WORDS as u64 * 8)?;
-            let page = SharedPage::map(&file, true)?;
+            sys::reserve(&file, 0, WORDS as u64 * 8)?;
+            let page = SharedWords::map(&file, WORDS, true)?;
             // Kernels before 5.1 lack the seal against later writers; then the descriptor itself is the protection.
             if let Err(e) = sys::seal(&file)
                 && e.raw_os_error() != Some(libc::EINVAL)
@@ -97,12 +104,11 @@ impl ControlPage {
             Ok((file, page))
         };
         let (file, page) = make().map_err(Error::io(name, "making a control page"))?;
-        let control = ControlPage { file, page };
-        control.begin(generation);
-        Ok(control)
+        Self::begin(file, page, name, generation)
     }
 
     /// Makes a page in a file, or takes over the one that an earlier writer left there, going on with its write sequence.
+    /// The file belongs on a file system in memory, since commits write to it at random places.
     pub fn at_path(path: &Path, generation: u64) -> Result<ControlPage, Error> {
         let make = || {
             let file = OpenOptions::new()
@@ -111,17 +117,36 @@ impl ControlPage {
                 .create(true)
                 .truncate(false)
                 .open(path)?;
-            sys::reserve(&file, 0, PAGE_WORDS as u64 * 8)?;
-            let page = SharedPage::map(&file, true)?;
+            sys::reserve(&file, 0, WORDS as u64 * 8)?;
+            let page = SharedWords::map(&file, WORDS, true)?;
             Ok((file, page))
         };
         let (file, page) = make().map_err(Error::io(path, "making a control page"))?;
+        Self::begin(file, page, path, generation)
+    }
+
+    fn begin(
+        file: File,
+        page: SharedWords,
+        name: &Path,
+        generation: u64,
+    ) -> Result<ControlPage, Error> {
+        if !sys::lock(&file).map_err(Error::io(name, "locking the control page"))? {
+            return Err(Error::Locked {
+                file: name.to_owned(),
+            });
+        }
+        let page = Arc::new(page);
+        let table = Table::new(page.clone());
+        table
+            .prepare()
+            .map_err(Error::io(name, "drawing random bytes"))?;
         let control = ControlPage { file, page };
-        control.begin(generation);
+        control.start(generation);
         Ok(control)
     }
 
-    fn begin(&self, generation: u64) {
+    fn start(&self, generation: u64) {
         self.page.store(GENERATION, generation, Ordering::Relaxed);
         // An earlier writer may have died while the sequence was odd; ours begins odd until something is published.
         let s = self.page.load(SEQUENCE, Ordering::Relaxed);
@@ -134,6 +159,11 @@ impl ControlPage {
     pub fn reader_file(&self) -> Result<File, Error> {
         let path = PathBuf::from(format!("/proc/self/fd/{}", self.file.as_raw_fd()));
         File::open(&path).map_err(Error::io(&path, "opening the control page for readers"))
+    }
+
+    /// The table behind the page.
+    pub(crate) fn table(&self) -> Table {
+        Table::new(self.page.clone())
     }
 
     /// Slots are about to change.
@@ -175,7 +205,8 @@ impl ControlPage {
 /// A reader's side of a control page.
 #[derive(Debug)]
 pub struct ControlView {
-    page: SharedPage,
+    file: File,
+    page: Arc<SharedWords>,
 }
 
 impl ControlView {
@@ -191,10 +222,10 @@ impl ControlView {
     }
 
     fn map(file: &File, name: &Path) -> Result<ControlView, Error> {
-        let page = SharedPage::map(file, false).map_err(|e| match e.kind() {
+        let page = SharedWords::map(file, WORDS, false).map_err(|e| match e.kind() {
             io::ErrorKind::UnexpectedEof => Error::Control {
                 file: name.to_owned(),
-                why: "shorter than a page",
+                why: "shorter than a page and its table",
             },
             _ => Error::io(name, "mapping the control page")(e),
         })?;
@@ -204,7 +235,23 @@ impl ControlView {
                 why: "it does not begin with the mark of a control page",
             });
         }
-        Ok(ControlView { page })
+        let file = file
+            .try_clone()
+            .map_err(Error::io(name, "keeping the control page"))?;
+        Ok(ControlView {
+            file,
+            page: Arc::new(page),
+        })
+    }
+
+    /// The writer of this page lives. Asks the system: not for the way to a value.
+    pub(crate) fn is_held(&self) -> io::Result<bool> {
+        sys::is_locked(&self.file)
+    }
+
+    /// The table behind the page.
+    pub(crate) fn table(&self) -> Table {
+        Table::new(self.page.clone())
     }
 
     /// The write sequence, or `None` while it is odd. What was read between two equal answers did not change meanwhile.

@@ -171,8 +171,21 @@ impl Walk {
         }
     }
 
-    /// Visits the next root slot; `None` after the last one.
+    /// Number of root slots done.
+    pub(crate) fn done(&self) -> usize {
+        self.next
+    }
+
+    /// Visits the next root slot that is not empty; `None` after the last one.
     pub(crate) fn step<S: Source + ?Sized>(&mut self, source: &S) -> Result<Option<Visit>, Fault> {
+        // Most slots of a small store are empty, and an empty one can't be wrong, moving or not.
+        while self.next < slots(0)
+            && !self.exhausted
+            && matches!(source.slot(slot_at(INDEX_AT, self.next)), Ok(0))
+        {
+            self.chain = None;
+            self.next += 1;
+        }
         if self.next >= slots(0) || self.exhausted {
             return Ok(None);
         }
@@ -318,12 +331,9 @@ impl Walk {
         let bytes = block_bytes(level + 1);
         check_pointer(source, at, to, bytes)?;
         self.spend(source, at, bytes)?;
-        let mut b = vec![0; bytes as usize];
-        source.read(to, &mut b)?;
-        let slots = b
-            .chunks_exact(8)
-            .map(|c| c.iter().fold(0, |n, b| n << 8 | u64::from(*b)))
-            .collect();
+        let slots = (0..slots(level + 1))
+            .map(|i| source.slot(slot_at(to, i)))
+            .collect::<Result<_, _>>()?;
         self.stats.blocks[usize::from(level) + 1] += 1;
         self.stats.index_bytes += bytes;
         self.stats.extent = self.stats.extent.max(to + bytes);

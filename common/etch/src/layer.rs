@@ -13,6 +13,9 @@ pub trait FileLayer: Send {
     fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<usize>;
     /// Writes up to `buf.len()` bytes at `at`; visible to every reader on return, durable only after [`sync`](Self::sync).
     fn write_at(&self, at: u64, buf: &[u8]) -> io::Result<usize>;
+    /// Begins making a range durable without waiting for it: a hint, so that the disk works while the caller does. It
+    /// promises nothing and hides no error from the next [`sync`](Self::sync).
+    fn start_sync(&self, _at: u64, _len: u64) {}
     /// Makes everything written so far durable, the size included.
     fn sync(&self) -> io::Result<()>;
     /// Physical size in bytes.
@@ -78,6 +81,10 @@ impl FileLayer for RealFile {
 
     fn write_at(&self, at: u64, buf: &[u8]) -> io::Result<usize> {
         self.file().write_at(buf, at)
+    }
+
+    fn start_sync(&self, at: u64, len: u64) {
+        sys::start_writing(self.file(), at, len);
     }
 
     fn sync(&self) -> io::Result<()> {

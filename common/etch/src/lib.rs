@@ -29,6 +29,7 @@
 
 mod collect;
 mod control;
+mod deferred;
 mod error;
 mod format;
 mod index;

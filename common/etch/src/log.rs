@@ -440,6 +440,7 @@ impl<F: FileLayer> Log<F> {
             self.reserved = to;
         }
         write_all(&self.file, self.next, &b)?;
+        self.file.start_sync(self.next, b.len() as u64);
         Ok(Appended(end))
     }
 

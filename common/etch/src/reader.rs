@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::control::{ControlView, State};
+use crate::deferred::Table;
 use crate::error::Error;
-use crate::format::{HEADER_BYTES, Header, Key};
+use crate::format::{HEADER_BYTES, Header, Key, RECORD_HEAD};
 use crate::index;
 use crate::layer::RealFile;
 use crate::recovery::check_magic;
@@ -30,8 +31,8 @@ pub struct Reader {
 
 #[derive(Debug)]
 enum Kind {
-    /// Follows a writer by its control page.
-    Live(ControlView),
+    /// Follows a writer by its control page and the table behind it.
+    Live(ControlView, Table),
     /// Looks at a file as it lies there. `whole` = nobody writes it and no log waits to be replayed, so that absence can
     /// be proven.
     Still { length: u64, whole: bool },
@@ -58,7 +59,10 @@ impl Reader {
         Ok(Reader {
             name: name.to_owned(),
             file,
-            view: Kind::Live(control),
+            view: {
+                let table = control.table();
+                Kind::Live(control, table)
+            },
         })
     }
 
@@ -68,8 +72,8 @@ impl Reader {
         Reader::follow(file, store, ControlView::open(control)?)
     }
 
-    /// Looks at a store file without a lock, whoever uses it. Absence is proven only if nobody does and no log waits
-    /// beside it. Nothing is written.
+    /// Looks at a store file without a lock, whoever uses it. It finds what the last checkpoint left in the file, perhaps
+    /// more. Absence is proven only if nobody uses it and no log waits beside it. Nothing is written.
     pub fn inspect(path: &Path) -> Result<(Reader, Inspection), Error> {
         let io = |doing| Error::io(path, doing);
         let file = File::open(path).map_err(io("opening the store for reading"))?;
@@ -116,7 +120,7 @@ impl Reader {
     /// The control page that this reader follows.
     pub fn control(&self) -> Option<&ControlView> {
         match &self.view {
-            Kind::Live(control) => Some(control),
+            Kind::Live(control, _) => Some(control),
             Kind::Still { .. } => None,
         }
     }
@@ -166,8 +170,17 @@ impl Reader {
     /// What an outcome means that is not the value and was seen while nothing moved.
     fn settle(&self, outcome: Result<Option<Record>, Fault>) -> Result<Option<Record>, Error> {
         let refusal = match &self.view {
-            Kind::Live(control) => match control.state() {
-                State::Live | State::Closed => None,
+            Kind::Live(control, _) => match control.state() {
+                State::Live => match control.is_held() {
+                    Ok(true) => None,
+                    Ok(false) => Some(
+                        "the writer died; whoever opens the store next may write without this reader's knowledge",
+                    ),
+                    Err(e) => {
+                        return Err(Error::io(&self.name, "asking whether its writer lives")(e));
+                    }
+                },
+                State::Closed => None,
                 State::New => Some("no writer has opened the store yet"),
                 State::Retired => {
                     Some("a newer generation of the store has taken this one's place")
@@ -202,7 +215,7 @@ impl Reader {
     /// The root hash: that of the last commit where a writer is followed, else that of the header.
     pub fn root(&self) -> Result<Key, Error> {
         match &self.view {
-            Kind::Live(control) => {
+            Kind::Live(control, _) => {
                 let since = Instant::now();
                 loop {
                     if let Some(p) = control.published() {
@@ -242,7 +255,7 @@ fn log_pending(path: &Path) -> bool {
 impl Source for Reader {
     fn length(&self) -> u64 {
         match &self.view {
-            Kind::Live(control) => control.length(),
+            Kind::Live(control, _) => control.length(),
             Kind::Still { length, .. } => *length,
         }
     }
@@ -260,9 +273,29 @@ impl Source for Reader {
         }
     }
 
+    fn slot(&self, at: u64) -> Result<u64, Fault> {
+        if let Kind::Live(_, table) = &self.view
+            && let Some(raw) = table.slot(at)
+        {
+            return Ok(raw);
+        }
+        let mut b = [0; 8];
+        self.read(at, &mut b)?;
+        Ok(u64::from_be_bytes(b))
+    }
+
+    fn head(&self, at: u64) -> Result<[u8; RECORD_HEAD as usize], Fault> {
+        let mut b = [0; RECORD_HEAD as usize];
+        self.read(at, &mut b)?;
+        if let Kind::Live(_, table) = &self.view {
+            table.overlay_marks(at, &mut b);
+        }
+        Ok(b)
+    }
+
     fn stamp(&self) -> Option<u64> {
         match &self.view {
-            Kind::Live(control) => control.stamp(),
+            Kind::Live(control, _) => control.stamp(),
             Kind::Still { .. } => Some(0),
         }
     }

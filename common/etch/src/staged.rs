@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::deferred::Table;
 use crate::format::{Flags, Key, RECORD_HEAD};
 use crate::insert::Space;
 use crate::layer::{FileLayer, read_exact};
@@ -41,6 +42,8 @@ pub(crate) struct View<'a, F: FileLayer, B> {
     pub(crate) main: &'a F,
     /// Committed length: what lies below is in the file, what lies above in the batch.
     pub(crate) length: u64,
+    /// Committed changes that the file does not have yet.
+    pub(crate) table: &'a Table,
     pub(crate) staged: B,
 }
 
@@ -73,14 +76,16 @@ impl<F: FileLayer, B: std::ops::Deref<Target = Staged>> Source for View<'_, F, B
     }
 
     fn slot(&self, at: u64) -> Result<u64, Fault> {
-        let mut b = [0; 8];
-        if at < self.length
-            && let Some(p) = self.staged.patches.get(&at)
-        {
-            b = p.bytes;
-        } else {
-            self.read(at, &mut b)?;
+        if at < self.length {
+            if let Some(p) = self.staged.patches.get(&at) {
+                return Ok(u64::from_be_bytes(p.bytes));
+            }
+            if let Some(raw) = self.table.slot(at) {
+                return Ok(raw);
+            }
         }
+        let mut b = [0; 8];
+        self.read(at, &mut b)?;
         Ok(u64::from_be_bytes(b))
     }
 
@@ -88,6 +93,7 @@ impl<F: FileLayer, B: std::ops::Deref<Target = Staged>> Source for View<'_, F, B
         let mut b = [0; RECORD_HEAD as usize];
         self.read(at, &mut b)?;
         if at < self.length {
+            self.table.overlay_marks(at, &mut b);
             self.overlay(at + 32, &mut b[32..33]);
             self.overlay(at + 33, &mut b[33..41]);
         }

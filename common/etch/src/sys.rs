@@ -135,37 +135,48 @@ unsafe fn copy_racy(src: *const u8, dst: &mut [u8]) {
     }
 }
 
-/// Words of a control page.
-pub(crate) const PAGE_WORDS: usize = 512;
-
-/// One page of 64-bit words shared between processes.
+/// 64-bit words of memory, shared between processes or private to this one, accessed by atomic operations only.
 #[derive(Debug)]
-pub(crate) struct SharedPage {
+pub(crate) struct SharedWords {
     map: MmapRaw,
+    words: usize,
     writable: bool,
 }
 
-impl SharedPage {
-    /// Maps the first page of `file`, which must have one.
-    pub(crate) fn map(file: &File, writable: bool) -> io::Result<SharedPage> {
-        let bytes = PAGE_WORDS * 8;
-        if file.metadata()?.len() < bytes as u64 {
+impl SharedWords {
+    /// Maps the first `words` words of `file`, which must have as many.
+    pub(crate) fn map(file: &File, words: usize, writable: bool) -> io::Result<SharedWords> {
+        if file.metadata()?.len() < words as u64 * 8 {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
         }
         let mut options = MmapOptions::new();
-        options.len(bytes);
+        options.len(words * 8);
         let map = if writable {
             options.map_raw(file)?
         } else {
             options.map_raw_read_only(file)?
         };
-        Ok(SharedPage { map, writable })
+        Ok(SharedWords {
+            map,
+            words,
+            writable,
+        })
+    }
+
+    /// Memory of this process alone, zero at first. What is never touched costs nothing.
+    pub(crate) fn private(words: usize) -> io::Result<SharedWords> {
+        let map = MmapOptions::new().len(words * 8).map_anon()?;
+        Ok(SharedWords {
+            map: map.into(),
+            words,
+            writable: true,
+        })
     }
 
     fn word(&self, i: usize) -> &AtomicU64 {
-        assert!(i < PAGE_WORDS);
-        // SAFETY: the map is a page of PAGE_WORDS words, aligned to a page, and lives as long as self; it is only ever
-        // accessed through these atomics.
+        assert!(i < self.words);
+        // SAFETY: the map has `words` words, is aligned to a page, and lives as long as self; it is only ever accessed
+        // through these atomics.
         unsafe { AtomicU64::from_ptr(self.map.as_mut_ptr().cast::<u64>().add(i)) }
     }
 
@@ -273,6 +284,20 @@ pub(crate) fn reserve(file: &File, from: u64, to: u64) -> io::Result<()> {
             _ => return Err(e),
         }
     }
+}
+
+/// Asks the system to begin writing `len` bytes at `at` to the disk, without waiting. Only time depends on it: whether they
+/// are durable, and whether writing them failed, is what a later sync says.
+pub(crate) fn start_writing(file: &File, at: u64, len: u64) {
+    // SAFETY: plain call on a descriptor that file owns.
+    let _ = unsafe {
+        libc::sync_file_range(
+            file.as_raw_fd(),
+            at as libc::off64_t,
+            len as libc::off64_t,
+            libc::SYNC_FILE_RANGE_WRITE,
+        )
+    };
 }
 
 /// 32 random bytes from the system.

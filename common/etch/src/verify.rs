@@ -41,15 +41,14 @@ impl Report {
 }
 
 /// Walks the whole index and hashes every record. Works on a store in use through a [`Reader`](crate::Reader), and on any
-/// bytes: what is wrong is reported, never trusted. `progress` is told the number of root slots done, of 65,536, after
-/// each; it returns `false` to stop early.
+/// bytes: what is wrong is reported, never trusted. `progress` is told the number of root slots done, of 65,536, from time to
+/// time; it returns `false` to stop early.
 pub fn verify<S: Source + ?Sized>(
     source: &S,
     mut progress: impl FnMut(usize) -> bool,
 ) -> Result<Report, Fault> {
     let mut report = Report::default();
     let mut walk = Walk::new();
-    let mut done = 0;
     let mut batch: Vec<Record> = Vec::new();
     let mut held = 0;
     while let Some(visit) = walk.step(source)? {
@@ -71,8 +70,7 @@ pub fn verify<S: Source + ?Sized>(
                 Err(e) => return Err(e),
             }
         }
-        done += 1;
-        if !progress(done) {
+        if !progress(walk.done()) {
             break;
         }
     }

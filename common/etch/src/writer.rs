@@ -1,12 +1,14 @@
 //! The one writer of a store: puts into an open batch, commits it by one barrier, checkpoints, closes.
 //!
 //! Order of a commit, and why a cut at any point is harmless, is argued step by step in `docs/store.md`:
-//! space is reserved; the batch goes into the redo log; the log is synced: the commit is durable; only then the store file
-//! is written and the new state published to readers.
+//! space is reserved; the batch goes into the redo log, and what it appends also behind the data of the store file; the log
+//! is synced: the commit is durable; then the new state is published to readers in shared memory. Changed slots reach the
+//! store file at the next checkpoint.
 
 use std::path::{Path, PathBuf};
 
 use crate::control::{ControlPage, State};
+use crate::deferred::{Deferred, MOST};
 use crate::error::Error;
 use crate::format::{
     EMPTY_LENGTH, Flags, Header, Key, LENGTH_AT, MAX_ENCODING, NIL_ROOT, NO_ROOT, RecordHead,
@@ -26,6 +28,9 @@ pub struct Options {
     pub create: bool,
     /// Bytes of log after which a checkpoint is due. A commit that finds four times as many makes one itself.
     pub checkpoint_bytes: u64,
+    /// Changed slots and marks that may wait for a checkpoint in memory, at most 262,144. A commit that finds no room writes
+    /// them to the store file itself.
+    pub most_deferred: usize,
     /// Page by which readers in this and other processes follow the writer.
     pub control: Option<ControlPage>,
 }
@@ -35,6 +40,7 @@ impl Default for Options {
         Options {
             create: true,
             checkpoint_bytes: 32 << 20,
+            most_deferred: MOST,
             control: None,
         }
     }
@@ -54,7 +60,7 @@ pub struct Durable {
     pub root: Key,
 }
 
-/// Sizes of a store that is open for writing, all in bytes.
+/// Sizes of a store that is open for writing, in bytes where nothing else is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
     /// Data length.
@@ -67,6 +73,8 @@ pub struct Sizes {
     pub log_physical: u64,
     /// The open batch.
     pub uncommitted: u64,
+    /// Committed changes of slots and marks that wait in memory and in the log for the next checkpoint: a number, not bytes.
+    pub deferred: u64,
 }
 
 /// The writer of a store.
@@ -81,6 +89,7 @@ pub struct Writer<F: FileLayer = RealFile> {
     sequence: u64,
     /// Physical size of the store file.
     reserved: u64,
+    deferred: Deferred,
     staged: Staged,
     failed: Option<String>,
     recovery: Recovery,
@@ -124,6 +133,14 @@ impl<F: FileLayer> Writer<F> {
         options: Options,
     ) -> Result<Self, Error> {
         let opened = recovery::open(&main, name, log, log_name)?;
+        // What an earlier writer left in the table was in its log, and so is in the store file now.
+        let most = options.most_deferred.min(MOST);
+        let deferred = match &options.control {
+            Some(control) => Deferred::take(control.table(), most),
+            None => {
+                Deferred::private(most).map_err(Error::io(name, "making a table of changes"))?
+            }
+        };
         let writer = Writer {
             name: name.to_owned(),
             main,
@@ -133,6 +150,7 @@ impl<F: FileLayer> Writer<F> {
             control: options.control,
             checkpoint_bytes: options.checkpoint_bytes,
             reserved: opened.size,
+            deferred,
             staged: Staged::default(),
             failed: None,
             recovery: opened.recovery,
@@ -173,6 +191,7 @@ impl<F: FileLayer> Writer<F> {
             log_pending: self.log.pending(),
             log_physical: self.log.reserved(),
             uncommitted: self.staged.bytes(),
+            deferred: self.deferred.len() as u64,
         }
     }
 
@@ -180,6 +199,7 @@ impl<F: FileLayer> Writer<F> {
         View {
             main: &self.main,
             length: self.committed.length,
+            table: &self.deferred.table,
             staged: &self.staged,
         }
     }
@@ -188,6 +208,7 @@ impl<F: FileLayer> Writer<F> {
         View {
             main: &self.main,
             length: self.committed.length,
+            table: &self.deferred.table,
             staged: &mut self.staged,
         }
     }
@@ -346,6 +367,9 @@ impl<F: FileLayer> Writer<F> {
         }
         let staged = std::mem::take(&mut self.staged);
         let patches = staged.sorted_patches();
+        if !self.deferred.has_room(patches.len()) {
+            self.drain()?;
+        }
         let length = self.committed.length + staged.appended.len() as u64;
         self.reserve(length)?;
         let frame = Frame {
@@ -359,32 +383,49 @@ impl<F: FileLayer> Writer<F> {
             Ok(appended) => appended,
             Err(e) => {
                 let e = Error::io(&self.log.name, "writing a commit to the redo log")(e);
-                // The next frame takes the place of the broken one, so a full disk needs no restart.
-                return Err(if e.is_full() { e } else { self.fail(e) });
+                return Err(self.fail_unless_full(e));
             }
         };
+        // Behind the data nothing points to it, so it need not wait for the barrier, and the disk is busy meanwhile.
+        if let Err(e) = write_appended(&self.main, frame.start, &frame.appended) {
+            let e = Error::io(&self.name, "writing a commit to the store file")(e);
+            return Err(self.fail_unless_full(e));
+        }
         if let Err(e) = self.log.sync(appended) {
             let e = Error::io(&self.log.name, "syncing the redo log")(e);
             return Err(self.fail(e));
         }
         // Durable from here on.
         self.sequence = frame.sequence;
-        let written = write_appended(&self.main, frame.start, &frame.appended).and_then(|()| {
-            if let Some(control) = &self.control {
-                control.open_window();
-            }
-            apply_patches(&self.main, &frame.patches)
-        });
+        if let Some(control) = &self.control {
+            control.open_window();
+        }
         self.committed = Header {
             length,
             root: frame.root,
         };
-        if let Err(e) = written {
+        if self.deferred.has_room(frame.patches.len()) {
+            self.deferred.add(&frame.patches);
+        } else if let Err(e) = apply_patches(&self.main, &frame.patches) {
             let e = Error::io(&self.name, "writing a commit to the store file")(e);
             return Err(self.fail(e));
         }
         self.publish();
         Ok(self.durable())
+    }
+
+    /// A failure before the barrier. The next commit takes the place of the broken one, so a full disk needs no restart.
+    fn fail_unless_full(&mut self, e: Error) -> Error {
+        if e.is_full() { e } else { self.fail(e) }
+    }
+
+    /// Carries deferred changes over to the store file.
+    fn drain(&mut self) -> Result<(), Error> {
+        if let Err(e) = self.deferred.drain(&self.main) {
+            let e = Error::io(&self.name, "carrying changes over to the store file")(e);
+            return Err(self.fail(e));
+        }
+        Ok(())
     }
 
     /// Reserves space for data up to `length`, in bounded steps.
@@ -419,6 +460,7 @@ impl<F: FileLayer> Writer<F> {
         if self.log.pending() == 0 && base.main_length == self.committed.length {
             return Ok(());
         }
+        self.drain()?;
         let result = recovery::checkpoint(
             &self.main,
             &self.name,
@@ -475,8 +517,9 @@ pub(crate) fn write_appended<F: FileLayer>(main: &F, at: u64, bytes: &[u8]) -> s
         .try_for_each(|(part, at)| write_all(main, at, part))
 }
 
-/// Slots closer than this are written by one call together with what lies between them.
-const GAP: u64 = 256;
+/// Slots closer than this are written by one call together with what lies between them: a call costs more than copying an
+/// index block does (measured).
+const GAP: u64 = 2048;
 /// Longest such write.
 const RUN: u64 = 4096;
 

@@ -72,6 +72,7 @@ fn a_collection_copies_what_is_reachable_and_nothing_else() {
     assert!(c.is_done() && c.is_complete(&root));
     target.set_root(root).unwrap();
     target.close().unwrap();
+    w.close().unwrap();
     let (source, copy) = (disk.files(), target_disk.files());
     let (source, copy) = (Image(&source[0]), Image(&copy[0]));
     let expected = below(&source, &root);

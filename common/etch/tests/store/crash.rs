@@ -8,9 +8,15 @@ use crate::common::disk::{Aftermath, Disk, DiskFile, Fault, Op};
 use crate::common::{Rng, cell, sha3};
 use etch::{Flags, Image, Key, NO_ROOT, Options, Writer, header, verify};
 
+/// Few changed slots wait, so that they reach the store file at checkpoints, before a commit and right after its barrier.
 fn options(checkpoint_bytes: u64) -> Options {
     Options {
         checkpoint_bytes,
+        most_deferred: if checkpoint_bytes == 20_000 {
+            12
+        } else {
+            1 << 18
+        },
         ..Options::default()
     }
 }

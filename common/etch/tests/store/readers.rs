@@ -233,11 +233,16 @@ fn absence_is_not_proven_where_it_cannot_be() {
     w.commit().unwrap();
     let reader = follow();
     assert_eq!(reader.get(&[1; 32]).unwrap(), None);
-    // An inspection beside the writer finds values but proves no absence.
+    // An inspection beside the writer finds what the last checkpoint left, but proves no absence.
+    w.checkpoint().unwrap();
+    let (later, _) = w.put(b"abcd", Flags(0x13), 0).unwrap();
+    w.commit().unwrap();
     let (still, info) = Reader::inspect(&path).unwrap();
     assert!(info.in_use && info.log);
     assert_eq!(still.get(&key).unwrap().unwrap(), b"abc");
+    assert!(matches!(still.get(&later), Err(Error::Unproven { .. })));
     assert!(matches!(still.get(&[1; 32]), Err(Error::Unproven { .. })));
+    assert_eq!(reader.get(&later).unwrap().unwrap(), b"abcd");
     // After the next generation took over.
     w.retire().unwrap();
     assert_eq!(reader.get(&key).unwrap().unwrap(), b"abc");
@@ -245,6 +250,105 @@ fn absence_is_not_proven_where_it_cannot_be() {
     let (still, info) = Reader::inspect(&path).unwrap();
     assert!(!info.in_use && !info.log);
     assert_eq!(still.get(&[1; 32]).unwrap(), None);
+}
+
+#[test]
+fn a_dead_writers_page_gives_values_and_proves_no_absence() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s.etch");
+    let control = ControlPage::anonymous(0).unwrap();
+    let view = ControlView::from_file(&control.reader_file().unwrap()).unwrap();
+    let mut w = Writer::open(&path, options(control)).unwrap();
+    let cells = crowded(3, 500);
+    for (key, e) in &cells[..400] {
+        w.put_hashed(*key, e, Flags::new(1, e.len()), 0).unwrap();
+    }
+    w.commit().unwrap();
+    let reader = Reader::follow(File::open(&path).unwrap(), &path, view).unwrap();
+    assert_eq!(reader.get(&cells[450].0).unwrap(), None);
+    // It ends without closing: its slots are in the log and in the memory that the reader shares, not in the file.
+    drop(w);
+    let unproven = |key| matches!(reader.get(key), Err(Error::Unproven { .. }));
+    assert!(unproven(&cells[450].0));
+    // The next writer replays the log, writes on, and the reader knows nothing of it.
+    let control = ControlPage::anonymous(0).unwrap();
+    let mut w = Writer::open(&path, options(control)).unwrap();
+    assert_eq!(w.recovery().replayed, 1);
+    for (key, e) in &cells[400..] {
+        w.put_hashed(*key, e, Flags::new(1, e.len()), 0).unwrap();
+    }
+    w.commit().unwrap();
+    w.checkpoint().unwrap();
+    assert!(unproven(&[9; 32]));
+    for (key, e) in &cells {
+        match reader.get(key) {
+            Ok(Some(found)) => assert_eq!(found, *e),
+            Err(Error::Unproven { .. }) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    // Everything that it may miss is there for those who follow the new writer.
+    for (key, e) in &cells {
+        assert_eq!(w.get(key).unwrap().unwrap().encoding, *e);
+    }
+}
+
+#[test]
+fn two_writers_cannot_publish_in_one_control_page() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("control");
+    let first = ControlPage::at_path(&path, 0).unwrap();
+    assert!(matches!(
+        ControlPage::at_path(&path, 0),
+        Err(Error::Locked { .. })
+    ));
+    drop(first);
+    ControlPage::at_path(&path, 0).unwrap();
+}
+
+#[test]
+fn slots_and_marks_are_right_for_readers_before_and_after_they_reach_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s.etch");
+    let control = ControlPage::anonymous(0).unwrap();
+    let view = ControlView::from_file(&control.reader_file().unwrap()).unwrap();
+    let mut w = Writer::open(&path, options(control)).unwrap();
+    let reader = Reader::follow(File::open(&path).unwrap(), &path, view).unwrap();
+    let cells = crowded(4, 1200);
+    let mut rng = Rng(6);
+    for (round, part) in cells.chunks(60).enumerate() {
+        for (key, e) in part {
+            w.put_hashed(*key, e, Flags::new(1, e.len()), 0).unwrap();
+        }
+        let known = (round + 1) * 60;
+        let raised: Vec<Key> = (0..20)
+            .map(|_| cells[rng.below(known as u64) as usize].0)
+            .collect();
+        for key in &raised {
+            assert!(w.raise(key, Flags(3), 70 + u64::from(key[9])).unwrap());
+        }
+        w.commit().unwrap();
+        if round % 3 == 2 {
+            assert!(w.sizes().deferred > 0);
+            w.checkpoint().unwrap();
+            assert_eq!(w.sizes().deferred, 0);
+        }
+        for key in &raised {
+            for record in [
+                reader.get_record(key).unwrap().unwrap(),
+                w.get(key).unwrap().unwrap(),
+            ] {
+                assert_eq!(record.flags.status(), 3);
+                assert_eq!(record.memory_size, 70 + u64::from(key[9]));
+            }
+        }
+        for (i, (key, _)) in cells.iter().enumerate() {
+            assert_eq!(reader.get(key).unwrap().is_some(), i < known, "cell {i}");
+        }
+        let report = verify(&reader, |_| true).unwrap();
+        assert!(report.is_clean(), "{:?}", report.findings);
+        assert_eq!(report.sound, known as u64);
+    }
 }
 
 #[test]
@@ -285,6 +389,7 @@ fn a_reader_sees_corruption_as_failure_and_not_as_absence() {
     assert!(matches!(reader.get(&key), Err(Error::Corrupt { .. })));
     assert!(matches!(w.get(&key), Err(Error::Corrupt { .. })));
     assert_eq!(verify(&reader, |_| true).unwrap().finding_count, 1);
+    w.checkpoint().unwrap();
     // A slot that points beyond the data.
     let slot = etch::INDEX_AT + u64::from(u16::from_be_bytes([key[0], key[1]])) * 8;
     file.write_at(&(1u64 << 40).to_be_bytes(), slot).unwrap();
