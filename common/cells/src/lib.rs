@@ -31,6 +31,7 @@ mod double;
 mod error;
 mod hash;
 mod index;
+mod leaves;
 mod list;
 mod map;
 mod memory;
@@ -62,6 +63,7 @@ pub use double::format_double;
 pub use error::{CellError, DecodeError};
 pub use hash::{Hash, ParseHashError};
 pub use index::Index;
+pub use leaves::Leaf;
 pub use list::List;
 pub use map::Map;
 pub use message::{

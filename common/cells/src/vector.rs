@@ -328,6 +328,16 @@ impl Vector {
         }
     }
 
+    /// The leaf that holds element `i < count`.
+    pub(crate) fn leaf_at(&self, i: u64) -> Result<Self, CellError> {
+        self.leaf_of(i).map(|(leaf, _)| leaf)
+    }
+
+    /// The refs of this node itself: of a leaf its elements.
+    pub(crate) fn own_refs(&self) -> &[Ref] {
+        &self.0.refs
+    }
+
     pub(crate) fn node(&self) -> &dyn Node {
         &*self.0
     }

@@ -440,6 +440,15 @@ impl Context<'_> {
         value: Cell,
         meta: Option<&cells::Map>,
     ) -> Outcome<()> {
+        // The same value once more changes nothing, and what doesn't change need not be undone, measured or hashed.
+        if meta.is_none()
+            && let Some(env) = self.account()?.environment()
+            && let Some(old) = env.get(key)?
+            && !matches!(old, Cell::BigInt(_))
+            && old.is_identical(&value)
+        {
+            return Ok(());
+        }
         let account = self.account_mut()?;
         let slot = account.environment_mut();
         let env = slot.take().unwrap_or_else(cells::Map::empty);

@@ -138,7 +138,7 @@ impl State {
     /// # Errors
     /// As [`State::to_cell`].
     pub fn hash(&mut self) -> Result<Hash, CellError> {
-        Ok(self.to_cell()?.hash())
+        Ok(self.to_cell()?.hash_all())
     }
 
     /// Brings the accounts vector up to date.

@@ -2,6 +2,7 @@
 
 use cells::{Cell, Signed, Vector};
 
+use super::look_ahead::touch;
 use super::transaction::Ledger;
 use super::{BlockError, Stop};
 use crate::context::{Context, Machine, Start};
@@ -145,8 +146,12 @@ impl Application<'_> {
         self.run_scheduled()?;
         let mut results = Vec::with_capacity(block.transactions.count() as usize);
         let mut ledger = Ledger::new(self.machine, self.state, key);
-        for (index, element) in block.transactions.iter().enumerate() {
-            results.push(ledger.apply(index as i64, &element?)?);
+        for leaf in block.transactions.leaves() {
+            let leaf = leaf?;
+            touch(leaf.refs());
+            for element in leaf.refs() {
+                results.push(ledger.apply(results.len() as i64, &*element.load()?)?);
+            }
             ledger.compact(self.start);
         }
         let fees = ledger.fees();

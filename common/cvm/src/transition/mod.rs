@@ -6,6 +6,7 @@
 
 mod block;
 mod execute;
+mod look_ahead;
 mod multi;
 mod signatures;
 mod transaction;
