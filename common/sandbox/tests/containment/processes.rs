@@ -1,0 +1,520 @@
+//! What concerns a worker as a process: its report against the kernel's own view, its neighbours, its parent, its minimum.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::process::{self, Command};
+use std::thread;
+
+use rustix::thread::{CapabilitySet, CapabilitySets};
+use sandbox::{Ended, Identity, Layer, Requirements, Role, SandboxError, Spawn, SpawnError};
+
+use crate::needed::{descriptors_that_arrive, descriptors_that_fit, send_descriptor};
+use crate::worker::{
+    ACT, CHANNEL, DONE, ROLE, STORE, Worker, borrowed, enter, hear, listen, policy, start, tell,
+};
+use crate::{Bench, NOBODY, Test};
+
+/// Acts of workers that enter by themselves.
+pub(crate) fn act(name: &str) -> Option<fn(Role) -> !> {
+    Some(match name {
+        "waits in its sandbox" => |role| {
+            enter(role);
+            listen();
+            process::exit(DONE)
+        },
+        "waits without a sandbox" => |_| {
+            // A process may not look into one that has a capability more: this is not what is to be shown here.
+            drop_capabilities();
+            tell("waiting");
+            listen();
+            process::exit(DONE)
+        },
+        "reads without a control buffer" => |role| {
+            enter(role);
+            tell(&descriptors_that_arrive(false).to_string());
+            process::exit(DONE)
+        },
+        "reads with a control buffer" => |role| {
+            enter(role);
+            tell(&descriptors_that_arrive(true).to_string());
+            process::exit(DONE)
+        },
+        "opens what it can" => |role| {
+            enter(role);
+            tell(&descriptors_that_fit().to_string());
+            process::exit(DONE)
+        },
+        "enters with a second thread" => |role| {
+            let (done, wait) = std::sync::mpsc::channel::<()>();
+            let thread = thread::spawn(move || wait.recv());
+            assert_eq!(
+                sandbox::enter(&policy(role), &Requirements::none()),
+                Err(SandboxError::Threads)
+            );
+            drop(done);
+            let _ = thread.join();
+            process::exit(DONE)
+        },
+        "demands what it can't have" => |role| {
+            let mut debugging = policy(role);
+            debugging.violation = sandbox::policy::Violation::Errno;
+            let error = sandbox::enter(&debugging, &Requirements::list([Layer::Seccomp]))
+                .expect_err("below the minimum");
+            tell(&error.to_string());
+            process::exit(error.exit_code().into())
+        },
+        "tells its environment" => |_| {
+            let variables: Vec<_> = std::env::vars().map(|(name, _)| name).collect();
+            let open = (0..64)
+                .filter(|&fd| rustix::io::fcntl_getfd(borrowed(fd)).is_ok())
+                .map(|fd| fd.to_string());
+            tell(&format!(
+                "{} | {}",
+                variables.join(" "),
+                open.collect::<Vec<_>>().join(" ")
+            ));
+            process::exit(DONE)
+        },
+        "supervises" => |role| supervise(role, borrowed(CHANNEL), borrowed(STORE)),
+        "supervises where namespaces are used up" => |role| {
+            use_up_namespaces();
+            let store =
+                fs::File::open(std::env::var_os("STORE").expect("a path")).expect("the store");
+            supervise(role, std::io::stdin().as_fd(), store.as_fd())
+        },
+        _ => return None,
+    })
+}
+
+/// A supervisor in a process of its own: it starts one worker that waits, and waits itself.
+fn supervise(role: Role, channel: BorrowedFd<'_>, store: BorrowedFd<'_>) -> ! {
+    let program = std::env::current_exe().expect("own path");
+    let child = Spawn::new(&program, role)
+        .env(ACT, "waits in its sandbox")
+        .env(ROLE, role.name())
+        .descriptor(CHANNEL, channel)
+        .descriptor(STORE, store)
+        .start()
+        .expect("the worker starts");
+    let _ = child.wait();
+    process::exit(DONE)
+}
+
+/// Makes a user namespace that may hold no other, and keeps no capability in it: an ordinary user on a hardened system.
+fn use_up_namespaces() {
+    let (uid, gid) = (
+        rustix::process::geteuid().as_raw(),
+        rustix::process::getegid().as_raw(),
+    );
+    // SAFETY: this process has one thread, and its memory stays as it is.
+    unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWUSER) }
+        .expect("a user namespace");
+    fs::write("/proc/self/uid_map", format!("{uid} {uid} 1")).expect("uid");
+    fs::write("/proc/self/setgroups", "deny").expect("setgroups");
+    fs::write("/proc/self/gid_map", format!("{gid} {gid} 1")).expect("gid");
+    fs::write("/proc/sys/user/max_user_namespaces", "0").expect("a limit of this namespace");
+    drop_capabilities();
+}
+
+fn drop_capabilities() {
+    let none = CapabilitySet::empty();
+    rustix::thread::set_capabilities(
+        None,
+        CapabilitySets {
+            effective: none,
+            permitted: none,
+            inheritable: none,
+        },
+    )
+    .expect("no capabilities");
+}
+
+/// A sentence and what it takes to find out whether it is true.
+type Named = (&'static str, fn(&Bench));
+
+pub(crate) fn tests() -> Vec<Test> {
+    let mut tests: Vec<Test> = Vec::new();
+    for role in Role::ALL {
+        tests.push((
+            format!("the report of {role} agrees with the kernel"),
+            Box::new(move |bench| report_is_true(bench, role)),
+        ));
+    }
+    let named: [Named; 12] = [
+        (
+            "a descriptor that is not due is dropped by reading without a control buffer",
+            undue_descriptors,
+        ),
+        (
+            "a worker opens no more descriptors than its limit",
+            limited_descriptors,
+        ),
+        (
+            "another process of the worker's user can't read its memory",
+            memory_is_closed,
+        ),
+        ("a sandbox is not entered with a second thread", |bench| {
+            assert_eq!(
+                start(bench, Role::Keyd, "enters with a second thread", true).wait(),
+                Ended::Exited(DONE)
+            );
+        }),
+        ("a worker below its minimum says what is missing", minimum),
+        (
+            "a worker gets its own environment and descriptors and no others",
+            nothing_stray,
+        ),
+        ("a worker ends with its supervisor", orphans),
+        (
+            "a worker without namespaces is confined by what is left",
+            without_namespaces,
+        ),
+        (
+            "a program that does not exist is an error of the start",
+            no_program,
+        ),
+        (
+            "an identity that can't be taken is an error of the start",
+            no_identity,
+        ),
+        (
+            "a worker that is killed is told from one that broke out",
+            killed,
+        ),
+        ("numbers given twice are an error of the start", |bench| {
+            let null = fs::File::open("/dev/null").expect("null");
+            let spawn = Spawn::new(&bench.program, Role::Keyd)
+                .descriptor(3, null.as_fd())
+                .descriptor(3, null.as_fd());
+            assert!(matches!(
+                spawn.start(),
+                Err(SpawnError::Arguments(Role::Keyd))
+            ));
+        }),
+    ];
+    tests.extend(named.map(|(name, test)| -> Test { (name.to_owned(), Box::new(test)) }));
+    tests
+}
+
+/// The states by layer of a report's text.
+fn states(report: &str) -> impl Fn(Layer) -> String {
+    let lines: Vec<Vec<String>> = report
+        .lines()
+        .map(|line| line.split_whitespace().map(str::to_owned).collect())
+        .collect();
+    move |layer| {
+        let line = lines
+            .iter()
+            .find(|words| words[1] == layer.name())
+            .expect("every layer is reported");
+        line[2].trim_end_matches(':').to_owned()
+    }
+}
+
+fn status_of(worker: &Worker, field: &str) -> String {
+    let text = fs::read_to_string(format!("/proc/{}/status", worker.child.pid())).expect("status");
+    let value = text
+        .lines()
+        .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))
+        .expect("a field");
+    value.trim().to_owned()
+}
+
+fn report_is_true(bench: &Bench, role: Role) {
+    let mut worker = start(bench, role, "waits in its sandbox", true);
+    let report = worker.hear();
+    let state = states(&report);
+    let enforced = |layer| state(layer) == "enforced";
+    let pid = worker.child.pid();
+
+    assert!(
+        enforced(Layer::Seccomp) && enforced(Layer::NoNewPrivileges) && enforced(Layer::CoreDumps),
+        "{report}"
+    );
+    assert_eq!(status_of(&worker, "Seccomp"), "2");
+    assert_eq!(status_of(&worker, "NoNewPrivs"), "1");
+    for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+        assert_eq!(status_of(&worker, set), "0000000000000000", "{set}");
+    }
+    assert_eq!(
+        enforced(Layer::Capabilities),
+        status_of(&worker, "CapBnd") == "0000000000000000"
+    );
+    if let Some(Identity { uid, .. }) = bench.identity {
+        assert!(enforced(Layer::Identity), "{report}");
+        assert_eq!(
+            status_of(&worker, "Uid"),
+            format!("{uid}\t{uid}\t{uid}\t{uid}")
+        );
+        assert_eq!(status_of(&worker, "Groups"), "");
+    } else {
+        assert_eq!(state(Layer::Identity), "partial", "{report}");
+    }
+    let limits = fs::read_to_string(format!("/proc/{pid}/limits")).expect("limits");
+    let core = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"))
+        .expect("a limit");
+    assert_eq!(
+        core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(),
+        ["0", "0"]
+    );
+
+    let namespace = |of: &str, kind: &str| fs::read_link(format!("/proc/{of}/ns/{kind}"));
+    let kinds = [
+        (Layer::UserNamespace, "user"),
+        (Layer::MountNamespace, "mnt"),
+        (Layer::PidNamespace, "pid"),
+        (Layer::NetworkNamespace, "net"),
+        (Layer::IpcNamespace, "ipc"),
+        (Layer::UtsNamespace, "uts"),
+    ];
+    for (layer, kind) in kinds {
+        // An ordinary user sees these of a process that is not dumpable only if he owns its user namespace.
+        let (Ok(own), Ok(other)) = (namespace("self", kind), namespace(&pid.to_string(), kind))
+        else {
+            assert!(bench.identity.is_none() && !enforced(Layer::UserNamespace));
+            continue;
+        };
+        assert_eq!(own != other, enforced(layer), "{kind}: {report}");
+    }
+    if role.uses_network() {
+        assert_eq!(state(Layer::NetworkNamespace), "off");
+    }
+    if enforced(Layer::Root)
+        && let Ok(root) = fs::read_link(format!("/proc/{pid}/root"))
+    {
+        let store = bench.directory.path().join("store");
+        assert_eq!(root == store, role == Role::Stored, "{}", root.display());
+        assert_ne!(root, std::path::Path::new("/"));
+    }
+    if enforced(Layer::MountNamespace)
+        && let Ok(mounts) = fs::read_to_string(format!("/proc/{pid}/mountinfo"))
+    {
+        let writable = mounts.lines().find(|line| {
+            line.split(' ')
+                .nth(5)
+                .is_some_and(|options| options.starts_with("rw"))
+        });
+        assert_eq!(writable, None);
+    }
+    worker.say();
+    assert_eq!(worker.wait(), Ended::Exited(DONE));
+}
+
+fn undue_descriptors(bench: &Bench) {
+    for (act, arrived) in [
+        ("reads without a control buffer", "0"),
+        ("reads with a control buffer", "1"),
+    ] {
+        for role in Role::ALL {
+            let mut worker = start(bench, role, act, true);
+            worker.hear();
+            send_descriptor(&worker.channel, worker.channel.as_fd()).expect("sent");
+            assert_eq!(worker.hear(), arrived, "{role} {act}");
+            assert_eq!(worker.wait(), Ended::Exited(DONE));
+        }
+    }
+}
+
+fn limited_descriptors(bench: &Bench) {
+    let mut worker = start(bench, Role::Consensusd, "opens what it can", true);
+    worker.hear();
+    assert_eq!(worker.hear(), "64");
+    assert_eq!(worker.wait(), Ended::Exited(DONE));
+}
+
+/// Reads from another process's memory as the worker's user, from a process that has no capability.
+fn read_memory_as_nobody(pid: i32, address: u64) -> bool {
+    let mut reader = Command::new("/bin/dd");
+    reader.arg(format!("if=/proc/{pid}/mem")).args([
+        "of=/dev/null",
+        "bs=1",
+        "count=1",
+        "status=none",
+    ]);
+    reader
+        .arg(format!("skip={address}"))
+        .arg("iflag=skip_bytes")
+        .stderr(process::Stdio::null());
+    if rustix::process::geteuid().is_root() {
+        reader.uid(NOBODY).gid(NOBODY);
+    }
+    reader.status().expect("dd starts").success()
+}
+
+fn memory_is_closed(bench: &Bench) {
+    for (act, readable) in [
+        ("waits without a sandbox", true),
+        ("waits in its sandbox", false),
+    ] {
+        for role in Role::ALL {
+            let mut worker = start(bench, role, act, true);
+            let report = worker.hear();
+            let pid = worker.child.pid();
+            if !readable && report.contains("user-namespace     enforced") {
+                // Who made the user namespace can look in; what matters is a neighbour, in a namespace of its own.
+                assert!(report.contains("not-dumpable       partial"), "{report}");
+                assert!(!readable_by_a_neighbour(pid));
+            } else {
+                // The address of its program, which is mapped for reading; only root may ask for it.
+                let address = own_address(pid).unwrap_or(0);
+                assert_eq!(
+                    read_memory_as_nobody(pid, address),
+                    readable,
+                    "{role} {act}: {report}"
+                );
+            }
+            worker.say();
+            assert_eq!(worker.wait(), Ended::Exited(DONE));
+        }
+    }
+}
+
+fn own_address(pid: i32) -> Option<u64> {
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
+    u64::from_str_radix(maps.split('-').next()?, 16).ok()
+}
+
+/// Whether a worker of the same user that has not even entered its sandbox can open the memory of this one.
+fn readable_by_a_neighbour(pid: i32) -> bool {
+    let script = format!("if : </proc/{pid}/mem; then exit 7; fi");
+    let child = Spawn::new("/bin/sh".as_ref(), Role::Consensusd)
+        .arg("-c")
+        .arg(script)
+        .start()
+        .expect("sh starts");
+    let own = "if : </proc/self/mem; then exit 7; fi";
+    let control = Spawn::new("/bin/sh".as_ref(), Role::Consensusd)
+        .arg("-c")
+        .arg(own)
+        .start()
+        .expect("sh starts");
+    assert_eq!(
+        control.wait().expect("its end"),
+        Ended::Exited(7),
+        "its own memory it can open"
+    );
+    child.wait().expect("its end") == Ended::Exited(7)
+}
+
+fn minimum(bench: &Bench) {
+    let mut worker = start(bench, Role::Keyd, "demands what it can't have", true);
+    let text = worker.hear();
+    assert!(
+        text.contains("seccomp is partial") && text.contains("minimum"),
+        "{text}"
+    );
+    assert_eq!(worker.wait(), Ended::Exited(78));
+}
+
+fn nothing_stray(bench: &Bench) {
+    // A descriptor that is not close-on-exec, as a library might leave one.
+    let stray = fs::File::open("/dev/null").expect("null");
+    rustix::io::fcntl_setfd(&stray, rustix::io::FdFlags::empty()).expect("a flag");
+    let mut worker = start(bench, Role::Keyd, "tells its environment", true);
+    let text = worker.hear();
+    let (variables, open) = text.split_once(" | ").expect("two lists");
+    let mut variables: Vec<&str> = variables.split(' ').collect();
+    variables.sort_unstable();
+    let expected = [
+        "CONVEXD_SANDBOX_PREPARED",
+        "PORT",
+        "RUST_BACKTRACE",
+        "SANDBOX_TEST_ACT",
+        "SANDBOX_TEST_ROLE",
+    ];
+    assert_eq!(variables, expected);
+    assert_eq!(open, "0 1 2 3 4 5 6 7 8 9");
+    assert_eq!(worker.wait(), Ended::Exited(DONE));
+}
+
+fn orphans(bench: &Bench) {
+    for role in Role::ALL {
+        let mut supervisor = start(bench, role, "supervises", true);
+        assert!(supervisor.hear().contains("seccomp            enforced"));
+        supervisor.child.kill().expect("killed");
+        assert_eq!(supervisor.wait(), Ended::Killed(libc::SIGKILL));
+        // The end comes when the last process that holds the other end is gone.
+        assert_eq!(
+            supervisor.channel.read(&mut [0]).expect("the end"),
+            0,
+            "{role}"
+        );
+    }
+}
+
+fn without_namespaces(bench: &Bench) {
+    for role in Role::ALL {
+        let (mut ours, theirs) = UnixStream::pair().expect("a channel");
+        let mut supervisor = Command::new(&bench.program);
+        supervisor
+            .env_clear()
+            .env(ACT, "supervises where namespaces are used up")
+            .env(ROLE, role.name());
+        supervisor
+            .env("STORE", bench.directory.path().join("store"))
+            .stdin(OwnedFd::from(theirs));
+        if let Some(Identity { uid, gid }) = bench.identity {
+            supervisor.uid(uid).gid(gid);
+        }
+        let mut supervisor = supervisor.spawn().expect("the supervisor starts");
+        let report = hear(&mut ours);
+        let state = states(&report);
+        for layer in [
+            Layer::UserNamespace,
+            Layer::MountNamespace,
+            Layer::PidNamespace,
+            Layer::IpcNamespace,
+            Layer::UtsNamespace,
+            Layer::Root,
+        ] {
+            assert_eq!(state(layer), "unavailable", "{report}");
+        }
+        for layer in [
+            Layer::Seccomp,
+            Layer::NoNewPrivileges,
+            Layer::NotDumpable,
+            Layer::CoreDumps,
+            Layer::ParentDeath,
+        ] {
+            assert_eq!(state(layer), "enforced", "{report}");
+        }
+        assert!(report.contains("No space left on device"), "{report}");
+        ours.write_all(b"!").expect("a word to the worker");
+        assert!(supervisor.wait().expect("its end").success());
+    }
+}
+
+fn no_program(bench: &Bench) {
+    let spawn = Spawn::new(&bench.directory.path().join("missing"), Role::Netd);
+    let text = spawn.start().expect_err("no such program").to_string();
+    assert_eq!(
+        text,
+        "netd: can't execute the program: No such file or directory (os error 2)"
+    );
+}
+
+fn no_identity(bench: &Bench) {
+    if bench.identity.is_some() {
+        return assert!(rustix::process::geteuid().is_root());
+    }
+    let spawn = Spawn::new(&bench.program, Role::Netd).identity(Identity { uid: 1, gid: 1 });
+    let text = spawn.start().expect_err("no right").to_string();
+    assert!(
+        text.contains("netd: can't") && text.contains("Operation not permitted"),
+        "{text}"
+    );
+}
+
+fn killed(bench: &Bench) {
+    let mut worker = start(bench, Role::Keyd, "waits in its sandbox", true);
+    worker.hear();
+    assert_eq!(worker.child.try_wait().expect("it runs"), None);
+    worker.child.kill().expect("killed");
+    assert_eq!(worker.wait(), Ended::Killed(libc::SIGKILL));
+    assert!(worker.child.try_wait().is_err(), "waited for already");
+}
