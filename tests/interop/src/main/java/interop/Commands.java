@@ -76,6 +76,7 @@ final class Commands {
             case "sign" -> sign(words(rest, 2));
             case "verify" -> verify(words(rest, 3));
             case "etch-write" -> Etch.write(words(rest, 2));
+            case "etch-get" -> Etch.get(words(rest, 2));
             case "etch-read" -> Etch.read(words(rest, 1)[0]);
             case "merge" -> Merge.merge(state(), words(rest, -3));
             case "bench" -> Bench.run(words(rest, -1));
