@@ -1,8 +1,9 @@
 //! Integers beyond 64 bits (`spec/01 §4.1`).
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use num_bigint::BigInt as Number;
+use triomphe::Arc;
 
 use crate::{Cell, Hash, tag, vlq};
 

@@ -1,8 +1,9 @@
 //! Blobs and strings: bytes, flat up to one chunk and 16-way trees of chunks beyond (`spec/01 §6`).
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use smallvec::SmallVec;
+use triomphe::{Arc, UniqueArc};
 
 use crate::node::{self, Cache, Node};
 use crate::{CHUNK, Cell, CellError, Hash, Ref, tag, vlq};
@@ -263,13 +264,18 @@ macro_rules! byte_string {
                 Arc::ptr_eq(&self.0, &other.0)
             }
 
-            /// A flat value from its encoding, which has been checked, and its hash where known.
-            pub(crate) fn from_flat_encoding(encoding: &[u8], hash: Option<Hash>) -> Self {
-                let hash = hash.map_or_else(OnceLock::new, OnceLock::from);
-                Self(Arc::new(Inner::Flat {
-                    encoding: SmallVec::from_slice(encoding),
-                    hash,
-                }))
+            /// A flat value from its encoding, which has been checked.
+            #[inline]
+            pub(crate) fn from_flat_encoding(bytes: &[u8]) -> Self {
+                let mut inner = UniqueArc::new(Inner::Flat {
+                    encoding: SmallVec::new(),
+                    hash: OnceLock::new(),
+                });
+                // Into its place: a value of this size is better not moved.
+                if let Inner::Flat { encoding, .. } = &mut *inner {
+                    encoding.extend_from_slice(bytes);
+                }
+                Self(inner.shareable())
             }
 
             /// A tree from the children that were decoded, [`child_count`] of them.

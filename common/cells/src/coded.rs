@@ -1,6 +1,6 @@
 //! Coded values: two refs under a tag; most ops of the CVM are (`spec/01 §11.3, §12.4`).
 
-use std::sync::Arc;
+use triomphe::{Arc, UniqueArc};
 
 use crate::node::{Cache, Node, write_ref};
 use crate::{Cell, CellError, Ref, tag};
@@ -69,16 +69,12 @@ impl Coded {
     #[must_use]
     pub fn new(tag: u8, code: Cell, value: Cell) -> Self {
         let (tag, code) = (tag::CODED | tag & 0x0f, Ref::new(code));
-        Self::from_parts(tag, op_of(tag, &code), code, Ref::new(value), Cache::new())
-    }
-
-    pub(crate) fn from_parts(tag: u8, op: Option<Op>, code: Ref, value: Ref, cache: Cache) -> Self {
         Self(Arc::new(Inner {
-            cache,
+            cache: Cache::new(),
             tag,
-            op,
+            op: op_of(tag, &code),
             code,
-            value,
+            value: Ref::new(value),
         }))
     }
 
@@ -106,12 +102,6 @@ impl Coded {
         self.0.op
     }
 
-    /// Both parts, read: what the reference does with a generic coded value when it decodes one.
-    pub(crate) fn load_parts(code: &Ref, value: &Ref) -> Result<(), CellError> {
-        code.load()?;
-        value.load().map(|_| ())
-    }
-
     pub(crate) fn node(&self) -> &dyn Node {
         &*self.0
     }
@@ -121,7 +111,55 @@ impl Coded {
     }
 }
 
-pub(crate) fn op_of(tag: u8, code: &Ref) -> Option<Op> {
+/// A coded value whose parts are being decoded into their places.
+pub(crate) struct Growing(UniqueArc<Inner>);
+
+impl Growing {
+    #[inline]
+    pub(crate) fn new(tag: u8) -> Self {
+        Self(UniqueArc::new(Inner {
+            cache: Cache::new(),
+            tag,
+            op: None,
+            code: Ref::NIL,
+            value: Ref::NIL,
+        }))
+    }
+
+    #[inline]
+    pub(crate) fn code(&mut self) -> &mut Ref {
+        &mut self.0.code
+    }
+
+    #[inline]
+    pub(crate) fn value(&mut self) -> &mut Ref {
+        &mut self.0.value
+    }
+
+    #[inline]
+    pub(crate) fn cache(&mut self) -> &mut Cache {
+        &mut self.0.cache
+    }
+
+    /// Finds out what op this is. A generic value has its parts read, as the reference does when it decodes one.
+    #[inline]
+    pub(crate) fn recognise(&mut self) -> Result<(), CellError> {
+        let inner = &mut *self.0;
+        inner.op = op_of(inner.tag, &inner.code);
+        if inner.op.is_none() {
+            inner.code.load()?;
+            inner.value.load()?;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    pub(crate) fn finish(self) -> Coded {
+        Coded(self.0.shareable())
+    }
+}
+
+fn op_of(tag: u8, code: &Ref) -> Option<Op> {
     use crate::refs::Slot;
     match tag {
         tag::LOOKUP => Some(Op::Lookup),

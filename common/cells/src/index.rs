@@ -1,9 +1,9 @@
 //! Indexes: radix maps over byte strings, in the order of their keys (`spec/01 §10`).
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use smallvec::SmallVec;
+use triomphe::Arc;
 
 use crate::hash::common_digits;
 use crate::memory;

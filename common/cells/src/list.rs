@@ -1,6 +1,6 @@
 //! Lists: sequences with constant cost at the front, stored as the reversed vector (`spec/01 §7.5`).
 
-use std::sync::Arc;
+use triomphe::{Arc, UniqueArc};
 
 use crate::node::{Cache, Node};
 use crate::{Cell, CellError, Ref, Vector, tag};
@@ -45,11 +45,18 @@ impl List {
     /// The list of the elements of `reversed`, last one first.
     #[must_use]
     pub fn from_reversed(reversed: Vector) -> Self {
-        Self::from_parts(reversed, Cache::new())
+        Self::decoded(reversed, |_| ())
     }
 
-    pub(crate) fn from_parts(reversed: Vector, cache: Cache) -> Self {
-        Self(Arc::new(Inner { cache, reversed }))
+    /// A list that was decoded; `fill` may fill the cache.
+    #[inline]
+    pub(crate) fn decoded(reversed: Vector, fill: impl FnOnce(&mut Cache)) -> Self {
+        let mut inner = UniqueArc::new(Inner {
+            cache: Cache::new(),
+            reversed,
+        });
+        fill(&mut inner.cache);
+        Self(inner.shareable())
     }
 
     /// The elements as a vector, last one first.

@@ -30,9 +30,19 @@ impl MapEntry {
 impl Entry for MapEntry {
     const TAG: u8 = tag::MAP;
     const REFS: usize = 2;
+    const BLANK: Self = Self {
+        hash: Hash([0; 32]),
+        key: Ref::NIL,
+        value: Ref::NIL,
+    };
+    const DISORDER: &'static str = "map entries out of order";
 
     fn hash(&self) -> &Hash {
         &self.hash
+    }
+
+    fn places(&mut self) -> (&mut Hash, &mut Ref, Option<&mut Ref>) {
+        (&mut self.hash, &mut self.key, Some(&mut self.value))
     }
 
     fn ref_at(&self, i: usize) -> Option<&Ref> {

@@ -1,9 +1,10 @@
 //! Symbols and keywords (`spec/01 §4.6`).
 
 use std::cell::RefCell;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use smallvec::SmallVec;
+use triomphe::Arc;
 
 use crate::{Cell, Hash, tag};
 

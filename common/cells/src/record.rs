@@ -1,6 +1,6 @@
 //! Dense records: fields by position under a tag (`spec/01 §11.4, §12`).
 
-use std::sync::Arc;
+use triomphe::{Arc, UniqueArc};
 
 use crate::node::{Cache, Node};
 use crate::{Cell, CellError, Ref, Vector, tag};
@@ -250,7 +250,7 @@ impl Record {
     pub fn new(tag: u8, fields: Vector) -> Result<Self, CellError> {
         let tag = tag::RECORD | tag & 0x0f;
         let kind = RecordKind::of(tag, &fields)?;
-        Ok(Self::from_parts(tag, kind, fields, Cache::new()))
+        Ok(Self::from_parts(tag, kind, fields))
     }
 
     /// A record whose fields are known to suit its kind; with fields that do not, it would claim a kind that the
@@ -262,31 +262,39 @@ impl Record {
             matches!(RecordKind::of(kind.tag(), &fields), Ok(k) if k == Some(kind)),
             "{kind:?} {fields:?}"
         );
-        Self::from_parts(kind.tag(), Some(kind), fields, Cache::new())
+        Self::from_parts(kind.tag(), Some(kind), fields)
     }
 
-    fn from_parts(tag: u8, kind: Option<RecordKind>, body: Vector, cache: Cache) -> Self {
+    fn from_parts(tag: u8, kind: Option<RecordKind>, body: Vector) -> Self {
         Self(Arc::new(Inner {
-            cache,
+            cache: Cache::new(),
             tag,
             kind,
             body,
         }))
     }
 
-    /// A record that was decoded. With `generic`, no kind is looked for.
+    /// A record that was decoded. With `generic`, no kind is looked for. `fill` may fill the cache.
+    #[inline]
     pub(crate) fn decoded(
         tag: u8,
         body: Vector,
-        cache: Cache,
         generic: bool,
+        fill: impl FnOnce(&mut Cache),
     ) -> Result<Self, CellError> {
         let kind = if generic {
             None
         } else {
             RecordKind::of(tag, &body)?
         };
-        Ok(Self::from_parts(tag, kind, body, cache))
+        let mut inner = UniqueArc::new(Inner {
+            cache: Cache::new(),
+            tag,
+            kind,
+            body,
+        });
+        fill(&mut inner.cache);
+        Ok(Self(inner.shareable()))
     }
 
     /// The tag.

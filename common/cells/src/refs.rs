@@ -103,6 +103,13 @@ impl Ref {
     /// The ref to `nil`.
     pub const NIL: Self = Self(Slot::Direct(Cell::Nil));
 
+    /// Fills a position that holds `nil`, which needs no freeing.
+    #[inline(always)]
+    pub(crate) fn fill(&mut self, cell: Cell) {
+        debug_assert!(self.is_nil());
+        std::mem::forget(std::mem::replace(&mut self.0, Slot::Direct(cell)));
+    }
+
     /// A ref to a value in memory.
     #[must_use]
     pub fn new(cell: Cell) -> Self {

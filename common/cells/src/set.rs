@@ -27,9 +27,18 @@ impl SetEntry {
 impl Entry for SetEntry {
     const TAG: u8 = tag::SET;
     const REFS: usize = 1;
+    const BLANK: Self = Self {
+        hash: Hash([0; 32]),
+        value: Ref::NIL,
+    };
+    const DISORDER: &'static str = "set elements out of order";
 
     fn hash(&self) -> &Hash {
         &self.hash
+    }
+
+    fn places(&mut self) -> (&mut Hash, &mut Ref, Option<&mut Ref>) {
+        (&mut self.hash, &mut self.value, None)
     }
 
     fn ref_at(&self, i: usize) -> Option<&Ref> {

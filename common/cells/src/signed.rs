@@ -1,9 +1,9 @@
 //! Signed data: a value, an account key and a signature (`spec/01 §11.1`).
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use crypto::{AccountKey, Signature};
+use triomphe::Arc;
 
 use crate::node::{Cache, Node, write_ref};
 use crate::{Cell, CellError, Ref, tag};

@@ -1,6 +1,6 @@
 //! Syntax objects: a value with metadata (`spec/01 §11.2`).
 
-use std::sync::Arc;
+use triomphe::Arc;
 
 use crate::node::{Cache, Node, write_ref};
 use crate::{Cell, CellError, Map, Ref, tag};

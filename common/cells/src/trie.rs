@@ -3,9 +3,8 @@
 //! Up to 15 entries are a leaf in hash order. A tree node tells its entries apart by the hex digit of their
 //! hashes at `shift`, the number of digits that all of them share; so the shape depends on the keys alone.
 
-use std::sync::Arc;
-
 use smallvec::SmallVec;
+use triomphe::{Arc, UniqueArc};
 
 use crate::node::{self, Cache, Node};
 use crate::{Cell, CellError, Hash, Ref, vlq};
@@ -28,8 +27,14 @@ pub(crate) trait Entry: Clone {
     const TAG: u8;
     /// Refs of one entry, in encoding order.
     const REFS: usize;
+    /// Nothing but `nil`, before it is decoded.
+    const BLANK: Self;
+    /// What is wrong with a leaf whose keys are not in the order of their hashes.
+    const DISORDER: &'static str;
     /// Hash of the key.
     fn hash(&self) -> &Hash;
+    /// Where the hash of the key, the key and the value belong.
+    fn places(&mut self) -> (&mut Hash, &mut Ref, Option<&mut Ref>);
     fn ref_at(&self, i: usize) -> Option<&Ref>;
     /// Takes the value of `newer`, keeping the key.
     fn update(&mut self, newer: Self);
@@ -105,6 +110,62 @@ impl<E: Entry> Node for Inner<E> {
     }
 }
 
+/// A trie whose parts are being decoded into their places: children may be of any type and number.
+pub(crate) struct Growing<E>(UniqueArc<Inner<E>>);
+
+impl<E: Entry> Growing<E> {
+    fn new(count: u64, body: Body<E>) -> Self {
+        Self(UniqueArc::new(Inner {
+            cache: Cache::new(),
+            count,
+            body,
+        }))
+    }
+
+    #[inline]
+    pub(crate) fn leaf(count: u64) -> Self {
+        Self::new(count, Body::Leaf(SmallVec::new()))
+    }
+
+    pub(crate) fn tree(count: u64, shift: u8, mask: u16) -> Self {
+        Self::new(
+            count,
+            Body::Tree {
+                shift,
+                mask,
+                children: Children::new(),
+            },
+        )
+    }
+
+    /// The entries of a leaf; `None` of a tree.
+    #[inline]
+    pub(crate) fn entries(&mut self) -> Option<&mut SmallVec<[E; 1]>> {
+        match &mut self.0.body {
+            Body::Leaf(entries) => Some(entries),
+            Body::Tree { .. } => None,
+        }
+    }
+
+    /// The children of a tree; `None` of a leaf.
+    pub(crate) fn children(&mut self) -> Option<&mut Children> {
+        match &mut self.0.body {
+            Body::Leaf(_) => None,
+            Body::Tree { children, .. } => Some(children),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn cache(&mut self) -> &mut Cache {
+        &mut self.0.cache
+    }
+
+    #[inline]
+    pub(crate) fn finish(self) -> Trie<E> {
+        Trie(self.0.shareable())
+    }
+}
+
 /// Position of `digit` among the children of a node with `mask`; `None` when it has no child.
 pub(crate) fn child_position(mask: u16, digit: u8) -> Option<usize> {
     let bit = 1u16 << digit;
@@ -155,35 +216,6 @@ impl<E: Entry> Trie<E> {
                 children,
             },
         )
-    }
-
-    /// Parts that were decoded.
-    pub(crate) fn decoded_leaf(entries: SmallVec<[E; 1]>, cache: Cache) -> Self {
-        let count = entries.len() as u64;
-        Self(Arc::new(Inner {
-            cache,
-            count,
-            body: Body::Leaf(entries),
-        }))
-    }
-
-    /// Parts that were decoded: children may be of any type and number.
-    pub(crate) fn decoded_tree(
-        count: u64,
-        shift: u8,
-        mask: u16,
-        children: Children,
-        cache: Cache,
-    ) -> Self {
-        Self(Arc::new(Inner {
-            cache,
-            count,
-            body: Body::Tree {
-                shift,
-                mask,
-                children,
-            },
-        }))
     }
 
     pub(crate) fn count(&self) -> u64 {

@@ -3,13 +3,16 @@
 //! Up to 16 elements are one leaf. Beyond, a *packed* tree holds a multiple of 16 elements, and the rest sit in
 //! a leaf whose prefix is the packed tree.
 
-use std::sync::Arc;
-
 use smallvec::SmallVec;
+use triomphe::Arc;
 
 use crate::blob::Children;
 use crate::node::{self, Cache, Node};
 use crate::{Cell, CellError, Ref, tag, vlq};
+
+mod growing;
+
+pub(crate) use growing::Growing;
 
 /// Fan-out of trees and size of leaves.
 const WIDTH: u64 = 16;
@@ -348,21 +351,6 @@ impl Vector {
 
     pub(crate) fn ptr_eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
-    }
-
-    /// From refs that were decoded, as [`ref_shape`] demands them.
-    pub(crate) fn from_parts(
-        count: u64,
-        refs: Children,
-        prefix: Option<Ref>,
-        cache: Cache,
-    ) -> Self {
-        Self(Arc::new(Inner {
-            cache,
-            count,
-            prefix,
-            refs,
-        }))
     }
 
     /// Children and prefix with the element count each must have; elements themselves are not listed.
