@@ -31,6 +31,7 @@ mod double;
 mod error;
 mod hash;
 mod index;
+mod keyed;
 mod leaves;
 mod list;
 mod map;

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::decode::Reader;
+use crate::keyed::Keyed;
 use crate::refs::{Lazy, Slot};
 use crate::{Cell, CellError, DecodeError, Decoder, Hash, MAX_EMBEDDED, MAX_MESSAGE, Ref, vlq};
 
@@ -45,7 +46,7 @@ pub fn decode_partial(bytes: &[u8], decoder: &Decoder) -> Result<(Cell, Vec<Hash
     Ok((cell, missing))
 }
 
-type Lazies = HashMap<Hash, Arc<Lazy>>;
+type Lazies = HashMap<Hash, Arc<Lazy>, Keyed>;
 
 fn read_message(bytes: &[u8], decoder: &Decoder) -> Result<(Cell, Lazies), DecodeError> {
     if bytes.is_empty() {
@@ -54,7 +55,7 @@ fn read_message(bytes: &[u8], decoder: &Decoder) -> Result<(Cell, Lazies), Decod
     if bytes.len() > MAX_MESSAGE {
         return bad("message is too long");
     }
-    let mut lazies = Lazies::new();
+    let mut lazies = Lazies::with_hasher(Keyed::new());
     let mut branch = |hash: Hash| {
         let lazy = lazies
             .entry(hash)

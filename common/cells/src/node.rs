@@ -71,9 +71,10 @@ impl Cache {
     }
 
     pub(crate) fn filled(meta: Meta) -> Self {
-        let cache = Self::new();
-        let _ = cache.meta.set(Box::new(meta));
-        cache
+        Self {
+            meta: OnceBox::with_value(Box::new(meta)),
+            ..Self::new()
+        }
     }
 
     pub(crate) fn get(&self) -> Option<&Meta> {
