@@ -165,9 +165,10 @@ pub(super) static CHANNELS: Group = Group {
                 &[Test::Is(1, libc::F_GETFD as u32)],
                 &[Test::Is(1, libc::F_SETFD as u32)],
                 &[Test::Is(1, libc::F_DUPFD_CLOEXEC as u32)],
+                &[Test::Is(1, libc::F_GET_SEALS as u32)],
                 &[Test::Is(1, libc::F_OFD_GETLK as u32)],
             ]),
-            "blocking or not, close-on-exec, second handle, whether the store's writer lives; no owner, lease or signal"
+            "blocking or not, close-on-exec, second handle, seals of received memory, whether the store's writer lives; no owner, lease or signal"
         ),
         call!(
             SYS_ioctl,
@@ -191,6 +192,10 @@ pub(super) static CHANNELS: Group = Group {
                 &[
                     Test::Is(1, libc::SOL_SOCKET as u32),
                     Test::Is(2, libc::SO_DOMAIN as u32)
+                ],
+                &[
+                    Test::Is(1, libc::SOL_SOCKET as u32),
+                    Test::Is(2, libc::SO_ACCEPTCONN as u32)
                 ],
             ]),
             "pending error; kind of a received socket"

@@ -404,8 +404,8 @@ pub struct Child {
 impl Child {
     /// Its process number here (in its own process namespace it is 1).
     #[must_use]
-    pub const fn pid(&self) -> i32 {
-        self.pid
+    pub const fn pid(&self) -> u32 {
+        self.pid.unsigned_abs()
     }
 
     /// The layers that it was started with. Its own report holds them too.

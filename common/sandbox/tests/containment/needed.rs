@@ -53,6 +53,8 @@ const ACTS: &[(&[Role], &str, Act)] = &[
         takes_a_descriptor,
     ),
     (ALL, "sends a descriptor", sends_a_descriptor),
+    (ALL, "asks what a descriptor is", asks_what_a_descriptor_is),
+    (READERS, "asks whether a file is locked", asks_for_a_lock),
     (READERS, "reads a map of a file", reads_a_map),
     (
         &[Role::Stored, Role::Keyd],
@@ -336,6 +338,47 @@ fn takes_a_descriptor() -> io::Result<()> {
     check(false, "a descriptor")
 }
 
+/// As the receiver of a descriptor asks what it got.
+fn asks_what_a_descriptor_is() -> io::Result<()> {
+    use rustix::net::{AddressFamily, SocketType, sockopt};
+    let (listener, connection) = (borrowed(LISTENER), borrowed(CONNECTION));
+    check(
+        sockopt::socket_acceptconn(listener)? && !sockopt::socket_acceptconn(connection)?,
+        "listens or not",
+    )?;
+    check(
+        sockopt::socket_type(connection)? == SocketType::STREAM,
+        "a stream",
+    )?;
+    check(
+        sockopt::socket_domain(listener)? == AddressFamily::INET,
+        "of the internet",
+    )?;
+    check(
+        rustix::fs::fcntl_get_seals(borrowed(MAP)).is_err(),
+        "a file of a disk has no seals",
+    )
+}
+
+/// As a reader asks whether the writer of the store lives.
+fn asks_for_a_lock() -> io::Result<()> {
+    check(
+        lock(MAP, libc::F_OFD_GETLK, libc::F_RDLCK)? == libc::F_UNLCK,
+        "nobody writes",
+    )
+}
+
+fn lock(descriptor: i32, command: i32, kind: i32) -> io::Result<i32> {
+    // SAFETY: a structure of numbers, for which zero is "the whole file".
+    let mut range: libc::flock = unsafe { std::mem::zeroed() };
+    range.l_type = kind as libc::c_short;
+    // SAFETY: the system reads and writes the structure for the length of the call.
+    match unsafe { libc::fcntl(descriptor, command, &raw mut range) } {
+        0 => Ok(range.l_type.into()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 fn sends_a_descriptor() -> io::Result<()> {
     send_descriptor(borrowed(CHANNEL), borrowed(CONNECTION))
 }
@@ -376,7 +419,19 @@ fn store_files() -> io::Result<()> {
     )?);
     rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, 8_192)?;
     check(rustix::fs::fstatfs(&file)?.f_bsize > 0, "free space")?;
+    check(
+        lock(number(&file) as i32, libc::F_OFD_SETLK, libc::F_WRLCK)? == libc::F_WRLCK,
+        "the lock of the writer",
+    )?;
     file.write_all_at(b"etch", 0)?;
+    rustix::fs::fcntl_get_seals(rustix::fs::memfd_create(
+        c"page",
+        MemfdFlags::ALLOW_SEALING,
+    )?)?;
+    // SAFETY: numbers only.
+    let started =
+        unsafe { libc::sync_file_range(number(&file) as i32, 0, 4, libc::SYNC_FILE_RANGE_WRITE) };
+    check(started == 0, "write-back")?;
     // SAFETY: the file is this test's own.
     let mut map = unsafe { memmap2::MmapMut::map_mut(&file)? };
     map[4] = 1;

@@ -2,18 +2,21 @@
 
 use std::fs;
 use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{self, Command};
 use std::thread;
 
+use rustix::fs::{Mode, OFlags};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 use sandbox::{Ended, Identity, Layer, Requirements, Role, SandboxError, Spawn, SpawnError};
 
 use crate::needed::{descriptors_that_arrive, descriptors_that_fit, send_descriptor};
 use crate::worker::{
-    ACT, CHANNEL, DONE, ROLE, STORE, Worker, borrowed, enter, hear, listen, policy, start, tell,
+    ACT, CHANNEL, DONE, ROLE, STORE, Worker, borrowed, call, enter, hear, listen, policy, start,
+    tell,
 };
 use crate::{Bench, NOBODY, Test};
 
@@ -78,6 +81,7 @@ pub(crate) fn act(name: &str) -> Option<fn(Role) -> !> {
             ));
             process::exit(DONE)
         },
+        "leans on landlock" => |role| lean_on_landlock(role),
         "supervises" => |role| supervise(role, borrowed(CHANNEL), borrowed(STORE)),
         "supervises where namespaces are used up" => |role| {
             use_up_namespaces();
@@ -87,6 +91,85 @@ pub(crate) fn act(name: &str) -> Option<fn(Role) -> !> {
         },
         _ => return None,
     })
+}
+
+/// Enters with a list that only logs, as an ordinary process that nobody prepared, and tells what it is refused.
+fn lean_on_landlock(role: Role) -> ! {
+    let store = fs::File::open(std::env::var_os("STORE").expect("a path")).expect("the store");
+    let port: u16 = std::env::var("PORT")
+        .expect("a port")
+        .parse()
+        .expect("a number");
+    let mut lenient = match role {
+        Role::Stored => sandbox::policy::stored(store.as_fd()),
+        _ => policy(role),
+    };
+    lenient.violation = sandbox::policy::Violation::Log;
+    sandbox::enter(&lenient, &Requirements::none()).expect("no minimum");
+    let refused = |result: std::io::Result<()>| {
+        result
+            .err()
+            .and_then(|error| error.raw_os_error())
+            .unwrap_or(0)
+    };
+    let answers = [
+        refused(fs::File::open("/etc/passwd").map(drop)),
+        refused(fs::File::open(std::env::var_os("OUTSIDE").expect("a path")).map(drop)),
+        refused(
+            rustix::fs::openat(&store, c"file", OFlags::RDWR, Mode::empty())
+                .map(drop)
+                .map_err(Into::into),
+        ),
+        refused(TcpListener::bind("127.0.0.1:0").map(drop)),
+        refused(TcpStream::connect(("127.0.0.1", port)).map(drop)),
+        refused(
+            call(
+                libc::SYS_kill,
+                [std::os::unix::process::parent_id().into(), 0],
+            )
+            .map(drop),
+        ),
+    ];
+    println!("{answers:?}");
+    process::exit(DONE)
+}
+
+fn landlock_alone(bench: &Bench) {
+    // Asks for the version; an older kernel has less to lean on, and says so in its reports.
+    if call(libc::SYS_landlock_create_ruleset, [0, 0, 1]).unwrap_or(0) < 6 {
+        return;
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let (access, permission) = (libc::EACCES, libc::EPERM);
+    for role in Role::ALL {
+        let path = |name: &str| bench.directory.path().join(name);
+        let mut worker = Command::new(&bench.program);
+        worker
+            .env_clear()
+            .env(ACT, "leans on landlock")
+            .env(ROLE, role.name());
+        worker
+            .env("STORE", path("store"))
+            .env("OUTSIDE", path("outside/file"));
+        worker.env(
+            "PORT",
+            listener.local_addr().expect("address").port().to_string(),
+        );
+        if let Some(Identity { uid, gid }) = bench.identity {
+            worker.uid(uid).gid(gid);
+        }
+        let output = worker.output().expect("the worker starts");
+        assert!(output.status.success(), "{output:?}");
+        let file = if role == Role::Stored { 0 } else { access };
+        let connect = if role == Role::Netd { 0 } else { access };
+        // The signal goes to this process; as root another uid alone would keep it off.
+        let expected = [access, access, file, access, connect, permission];
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout).trim(),
+            format!("{expected:?}"),
+            "{role}"
+        );
+    }
 }
 
 /// A supervisor in a process of its own: it starts one worker that waits, and waits itself.
@@ -143,7 +226,7 @@ pub(crate) fn tests() -> Vec<Test> {
             Box::new(move |bench| report_is_true(bench, role)),
         ));
     }
-    let named: [Named; 12] = [
+    let named: [Named; 13] = [
         (
             "a descriptor that is not due is dropped by reading without a control buffer",
             undue_descriptors,
@@ -172,6 +255,7 @@ pub(crate) fn tests() -> Vec<Test> {
             "a worker without namespaces is confined by what is left",
             without_namespaces,
         ),
+        ("landlock holds where no other layer does", landlock_alone),
         (
             "a program that does not exist is an error of the start",
             no_program,
@@ -301,6 +385,15 @@ fn report_is_true(bench: &Bench, role: Role) {
         });
         assert_eq!(writable, None);
     }
+    // Everything there is, where the kernel has it and the supervisor is root.
+    if bench.identity.is_some()
+        && call(libc::SYS_landlock_create_ruleset, [0, 0, 1]).unwrap_or(0) >= 6
+    {
+        let missing = Layer::ALL
+            .into_iter()
+            .find(|&layer| !matches!(state(layer).as_str(), "enforced" | "off"));
+        assert_eq!(missing, None, "{report}");
+    }
     worker.say();
     assert_eq!(worker.wait(), Ended::Exited(DONE));
 }
@@ -328,7 +421,7 @@ fn limited_descriptors(bench: &Bench) {
 }
 
 /// Reads from another process's memory as the worker's user, from a process that has no capability.
-fn read_memory_as_nobody(pid: i32, address: u64) -> bool {
+fn read_memory_as_nobody(pid: u32, address: u64) -> bool {
     let mut reader = Command::new("/bin/dd");
     reader.arg(format!("if=/proc/{pid}/mem")).args([
         "of=/dev/null",
@@ -374,13 +467,13 @@ fn memory_is_closed(bench: &Bench) {
     }
 }
 
-fn own_address(pid: i32) -> Option<u64> {
+fn own_address(pid: u32) -> Option<u64> {
     let maps = fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
     u64::from_str_radix(maps.split('-').next()?, 16).ok()
 }
 
 /// Whether a worker of the same user that has not even entered its sandbox can open the memory of this one.
-fn readable_by_a_neighbour(pid: i32) -> bool {
+fn readable_by_a_neighbour(pid: u32) -> bool {
     let script = format!("if : </proc/{pid}/mem; then exit 7; fi");
     let child = Spawn::new("/bin/sh".as_ref(), Role::Consensusd)
         .arg("-c")
