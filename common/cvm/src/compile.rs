@@ -96,6 +96,7 @@ impl Context<'_> {
                 self.compile_form(&datum)
             }
             op if crate::op::is_op(op) => {
+                self.note_address();
                 self.charge(juice::COMPILE_CONSTANT)?;
                 self.op_of(op)
             }
@@ -144,14 +145,11 @@ impl Context<'_> {
         }
         let kind = match self.static_or_definer(self.address, symbol)? {
             Some((_, Some(value))) => Kind::Constant(value),
-            Some((address, None)) => Kind::LookupAt {
-                address,
-                symbol: symbol.clone(),
-            },
-            None => {
-                self.note_address();
+            found => {
+                let address = found.map_or(self.address, |(address, _)| address);
+                self.note_own_lookup(address);
                 Kind::LookupAt {
-                    address: self.address,
+                    address,
                     symbol: symbol.clone(),
                 }
             }
@@ -394,6 +392,7 @@ impl Context<'_> {
             .and_then(|()| self.compile_all(body));
         self.scopes.truncate(names);
         let body = sequence(ops?, Kind::Do);
+        self.note_function();
         let fields = [
             Cell::Bool(false),
             Cell::from(params.clone()),

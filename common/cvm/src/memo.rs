@@ -1,8 +1,12 @@
 //! What small commands were prepared or compiled to, by the bytes of their encoding.
 //!
 //! The same short code is sent again and again, each time decoded anew. An embedded cell's encoding is at hand and
-//! says all about it, so it serves as the key: no hash has to be computed. Tables are direct-mapped, so that they
-//! stay small and no choice of keys makes them slow. As with every cache, what is in them never shows in a result.
+//! says all about it, so it serves as the key: no hash has to be computed. A key has two places in a table, so that
+//! tables stay small and no choice of keys makes them slow. As with every cache, what is in them never shows in a
+//! result.
+
+use std::cell::Cell as StdCell;
+use std::sync::Arc;
 
 use cells::{Cell, MAX_EMBEDDED, Map, Symbol};
 
@@ -13,13 +17,13 @@ use crate::op::Op;
 use crate::op_prepare;
 use crate::state::Account;
 
-/// Entries of each table.
-const SLOTS: usize = 8192;
+/// Pairs of entries in each table.
+const PAIRS: usize = 4096;
 
-/// A direct-mapped table from short byte strings.
+/// A table from short byte strings. Of two entries in the same place and a third that comes, the older one leaves.
 #[derive(Debug)]
 pub(crate) struct Table<V> {
-    slots: Vec<Option<Entry<V>>>,
+    pairs: Vec<[Option<Box<Entry<V>>>; 2]>,
 }
 
 #[derive(Debug)]
@@ -31,13 +35,13 @@ struct Entry<V> {
 
 impl<V> Default for Table<V> {
     fn default() -> Self {
-        Self { slots: Vec::new() }
+        Self { pairs: Vec::new() }
     }
 }
 
 impl<V> Table<V> {
     /// Position of a key: a multiplicative mix of its words.
-    fn slot(tag: u64, key: &[u8]) -> usize {
+    fn place(tag: u64, key: &[u8]) -> usize {
         const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
         let mut mix = tag.wrapping_mul(MIX) ^ key.len() as u64;
         let mut words = key.chunks_exact(8);
@@ -50,23 +54,31 @@ impl<V> Table<V> {
         for byte in words.remainder() {
             mix = (mix.rotate_left(23) ^ u64::from(*byte)).wrapping_mul(MIX);
         }
-        (mix ^ mix >> 32) as usize % SLOTS
+        (mix ^ mix >> 32) as usize % PAIRS
     }
 
     fn get(&self, tag: u64, key: &[u8]) -> Option<&V> {
-        let slot = self.slots.get(Self::slot(tag, key))?.as_ref()?;
-        (slot.tag == tag && *slot.key == *key).then_some(&slot.value)
+        let pair = self.pairs.get(Self::place(tag, key))?;
+        let entry = pair.iter().flatten().find(|entry| entry.is(tag, key))?;
+        Some(&entry.value)
     }
 
     fn insert(&mut self, tag: u64, key: &[u8], value: V) {
-        if self.slots.is_empty() {
-            self.slots.resize_with(SLOTS, || None);
+        if self.pairs.is_empty() {
+            self.pairs.resize_with(PAIRS, || [None, None]);
         }
-        self.slots[Self::slot(tag, key)] = Some(Entry {
-            tag,
-            key: key.into(),
-            value,
-        });
+        let [newer, older] = &mut self.pairs[Self::place(tag, key)];
+        if !newer.as_ref().is_some_and(|entry| entry.is(tag, key)) {
+            *older = newer.take();
+        }
+        let key = key.into();
+        *newer = Some(Box::new(Entry { tag, key, value }));
+    }
+}
+
+impl<V> Entry<V> {
+    fn is(&self, tag: u64, key: &[u8]) -> bool {
+        self.tag == tag && *self.key == *key
     }
 }
 
@@ -78,13 +90,17 @@ pub(crate) struct Memos {
 }
 
 /// A form that was compiled by the initial expander and compiler alone, for one account or for any.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Compiled {
     /// Environment and metadata of the core account then.
     core: (Option<Map>, Option<Map>),
     /// Symbols that were looked up, and whether the account itself defined them, then without metadata.
-    symbols: Box<[(Symbol, bool)]>,
+    symbols: Arc<[(Symbol, bool)]>,
+    /// Stamp of the account for which `symbols` were last found to be right.
+    checked: StdCell<u64>,
     op: Op,
+    /// The account whose address stands in the op wherever it looks up a symbol as the account itself.
+    home: Option<u64>,
     juice: u64,
     /// Levels of execution that it took.
     levels: u32,
@@ -96,11 +112,13 @@ pub(crate) struct Recorder {
     symbols: Vec<(Symbol, bool)>,
     /// Greatest depth.
     deepest: u32,
-    /// True when the address of the account is in the op.
+    /// True when the op looks up symbols in the account that it was compiled for.
+    own: bool,
+    /// True when an address stands in the op, or decided about it, for another reason, or where it can't be replaced.
     addressed: bool,
 }
 
-/// Tag of what was compiled for any account that defines none of the symbols itself: no account has this address.
+/// Tag of what was compiled for any account that defines the same of the symbols: no account has this address.
 const ANY: u64 = u64::MAX;
 
 /// Symbols that a compiled form may depend on.
@@ -132,11 +150,26 @@ impl Context<'_> {
             return self.front_end(form);
         }
         form.with_encoding(|key| {
-            for tag in [self.address, ANY] {
-                if let Some((op, juice)) = self.recall(tag, key)? {
-                    self.charge(juice)?;
-                    return Ok(op);
-                }
+            if let Some(compiled) = self.recall(self.address, key)? {
+                let (op, juice) = (compiled.op.clone(), compiled.juice);
+                self.charge(juice)?;
+                return Ok(op);
+            }
+            if let Some(compiled) = self.recall(ANY, key)? {
+                let (op, juice) = (compiled.op.clone(), compiled.juice);
+                let op = match compiled.home {
+                    Some(home) if home != self.address => {
+                        let mut moved = compiled.clone();
+                        moved.op = op.relocated(home, self.address);
+                        let op = moved.op.clone();
+                        let table = &mut self.machine.memos.forms;
+                        table.insert(self.address, key, moved);
+                        op
+                    }
+                    _ => op,
+                };
+                self.charge(juice)?;
+                return Ok(op);
             }
             let before = self.juice();
             self.recorder = Some(Recorder::default());
@@ -152,7 +185,7 @@ impl Context<'_> {
     }
 
     /// What a form was compiled to, if nothing that decided it has changed and its juice is there.
-    fn recall(&self, tag: u64, key: &[u8]) -> Outcome<Option<(Op, u64)>> {
+    fn recall(&self, tag: u64, key: &[u8]) -> Outcome<Option<&Compiled>> {
         let Some(compiled) = self.machine.memos.forms.get(tag, key) else {
             return Ok(None);
         };
@@ -165,12 +198,15 @@ impl Context<'_> {
             return Ok(None);
         }
         let account = self.account()?;
-        for (symbol, defined) in &compiled.symbols {
-            if self.own_definition(account, symbol)? != Some(*defined) {
-                return Ok(None);
+        if compiled.checked.get() != account.stamp() {
+            for (symbol, defined) in &*compiled.symbols {
+                if self.own_definition(account, symbol)? != Some(*defined) {
+                    return Ok(None);
+                }
             }
+            compiled.checked.set(account.stamp());
         }
-        Ok(Some((compiled.op.clone(), compiled.juice)))
+        Ok(Some(compiled))
     }
 
     /// Whether an account itself defines a symbol; `None` when it does so with metadata.
@@ -202,16 +238,22 @@ impl Context<'_> {
             core.and_then(Account::environment).cloned(),
             core.and_then(Account::metadata).cloned(),
         );
-        let own = recorder.addressed || recorder.symbols.iter().any(|(_, defined)| *defined);
-        let tag = if own { self.address } else { ANY };
         let compiled = Compiled {
             core,
             symbols: recorder.symbols.into(),
+            checked: StdCell::new(self.account()?.stamp()),
             op: op.clone(),
+            home: recorder.own.then_some(self.address),
             juice,
             levels: recorder.deepest.saturating_sub(self.depth),
         };
-        self.machine.memos.forms.insert(tag, key, compiled);
+        let table = &mut self.machine.memos.forms;
+        if !recorder.addressed {
+            table.insert(ANY, key, compiled.clone());
+        }
+        if recorder.addressed || recorder.own {
+            table.insert(self.address, key, compiled);
+        }
         Ok(())
     }
 
@@ -245,10 +287,24 @@ impl Context<'_> {
         self.lookup(address, symbol)
     }
 
-    /// Notes that a compilation under way puts the address of the account into its op.
+    /// Notes that a compilation under way depends on an address.
     pub(crate) fn note_address(&mut self) {
         if let Some(recorder) = &mut self.recorder {
             recorder.addressed = true;
+        }
+    }
+
+    /// Notes that a compilation under way makes a look-up of a symbol in `address`.
+    pub(crate) fn note_own_lookup(&mut self, address: u64) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.own |= address == self.address;
+        }
+    }
+
+    /// Notes that a compilation under way makes a function: its body has become a cell, addresses included.
+    pub(crate) fn note_function(&mut self) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.addressed |= recorder.own;
         }
     }
 
@@ -277,6 +333,7 @@ fn is_same(a: &Option<Map>, b: Option<&Map>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::Table;
     use crate::context::{Context, Machine, Start};
     use crate::exit::Exit;
     use crate::juice;
@@ -386,6 +443,68 @@ mod tests {
         let elsewhere = bench.run_as(13, "(lookup #12 b)");
         assert_eq!(elsewhere.0, "1");
         assert_eq!(bench.run_as(12, "(lookup #12 b)"), elsewhere);
+    }
+
+    #[test]
+    fn a_form_that_one_account_compiled_looks_up_in_another_what_that_one_defines() {
+        let forms = [
+            "(do mine)",
+            "(do (fn [] mine))",
+            "((fn [] mine))",
+            "(let [a mine f (fn [x] (* x mine))] [a (f 2) *address*])",
+            "(loop [a mine] (cond (< a 9) (recur (inc a)) mine))",
+            "(do #12/mine)",
+            "[mine #12/mine #13/mine]",
+            "(do (def z (inc mine)) (* z 2))",
+            "(def mine (inc mine))",
+            "(set! mine (inc mine))",
+            "(try (fail mine) mine)",
+            "(query (def mine 8) mine)",
+            "(quote mine)",
+            "(mine)",
+            "(fail mine)",
+            "(nth [] mine)",
+        ];
+        let fresh = || {
+            let mut bench = Bench::new();
+            for (account, value) in [(12, 1), (13, 2)] {
+                bench.run_as(account, &format!("(def mine {value})"));
+            }
+            bench
+        };
+        for form in forms {
+            let mut used = fresh();
+            for account in [12, 13, 12, 13] {
+                // What the form does to definitions is to be seen by the next run, but not by the other account.
+                let first = fresh().run_as(account, form);
+                let mark = used.1.mark();
+                assert_eq!(used.run_as(account, form), first, "{form} by #{account}");
+                used.1.rollback(mark);
+            }
+        }
+    }
+
+    #[test]
+    fn of_three_keys_in_one_place_the_oldest_leaves() {
+        let place = Table::<u8>::place(0, b"a");
+        let same: Vec<u64> = (1..)
+            .filter(|&tag| Table::<u8>::place(tag, b"a") == place)
+            .take(2)
+            .collect();
+        let mut table = Table::default();
+        table.insert(0, b"a", 1);
+        table.insert(same[0], b"a", 2);
+        table.insert(same[0], b"a", 3);
+        assert_eq!(
+            (table.get(0, b"a"), table.get(same[0], b"a")),
+            (Some(&1), Some(&3))
+        );
+        table.insert(same[1], b"a", 4);
+        assert_eq!(table.get(0, b"a"), None);
+        assert_eq!(
+            (table.get(same[0], b"a"), table.get(same[1], b"a")),
+            (Some(&3), Some(&4))
+        );
     }
 
     #[test]

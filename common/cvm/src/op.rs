@@ -63,7 +63,7 @@ pub(crate) enum Kind {
     LetFault(&'static str),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct DefTarget {
     /// A symbol, or nil, which can be defined like one.
     pub(crate) key: Cell,
@@ -135,6 +135,20 @@ impl Ops {
             Self::Many(ops, _) => ops.count(),
         }
     }
+
+    /// As [`Op::moved`].
+    fn moved(&self, from: u64, to: u64) -> Option<Self> {
+        let Self::Ready(ops) = self else {
+            return None;
+        };
+        let moved: Vec<Option<Op>> = ops.iter().map(|op| op.moved(from, to)).collect();
+        if moved.iter().all(Option::is_none) {
+            return None;
+        }
+        let all = ops.iter().zip(moved);
+        let all = all.map(|(old, new)| new.unwrap_or_else(|| old.clone()));
+        Some(Self::Ready(all.collect()))
+    }
 }
 
 impl Op {
@@ -162,6 +176,56 @@ impl Op {
         self.0
             .cell
             .get_or_init(|| crate::op_encode::encode(&self.0.kind))
+    }
+
+    /// The op with look-ups in the account `to` in place of those in `from`. Constants, functions among them, stay.
+    /// For ops that the compiler made: their depth is bounded.
+    pub(crate) fn relocated(&self, from: u64, to: u64) -> Self {
+        self.moved(from, to).unwrap_or_else(|| self.clone())
+    }
+
+    /// As [`Op::relocated`]; `None` where there is no such look-up.
+    fn moved(&self, from: u64, to: u64) -> Option<Self> {
+        let one = |op: &Self| op.moved(from, to);
+        let kind = match &self.0.kind {
+            Kind::LookupAt { address, symbol } if *address == from => Kind::LookupAt {
+                address: to,
+                symbol: symbol.clone(),
+            },
+            Kind::Lookup {
+                address: Some(address),
+                symbol,
+            } => Kind::Lookup {
+                address: Some(one(address)?),
+                symbol: symbol.clone(),
+            },
+            Kind::Def {
+                key,
+                target,
+                value: Some(value),
+            } => Kind::Def {
+                key: key.clone(),
+                target: target.clone(),
+                value: Some(one(value)?),
+            },
+            Kind::SetLocal { position, value } => Kind::SetLocal {
+                position: *position,
+                value: one(value)?,
+            },
+            Kind::Do(ops) => Kind::Do(ops.moved(from, to)?),
+            Kind::Cond(ops) => Kind::Cond(ops.moved(from, to)?),
+            Kind::Invoke(ops) => Kind::Invoke(ops.moved(from, to)?),
+            Kind::Query(ops) => Kind::Query(ops.moved(from, to)?),
+            Kind::Try(ops) => Kind::Try(ops.moved(from, to)?),
+            Kind::Let(parts) => Kind::Let(Box::new(Let {
+                looped: parts.looped,
+                forms: parts.forms.clone(),
+                patterns: parts.patterns.clone(),
+                ops: parts.ops.moved(from, to)?,
+            })),
+            _ => return None,
+        };
+        Some(Self::new(kind))
     }
 
     /// The value, if the op is a constant.

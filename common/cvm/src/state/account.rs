@@ -33,6 +33,19 @@ struct Rest {
     parent: Option<u64>,
     /// Bytes that the fields of this struct take in the record; computed when first needed.
     ref_len: Known,
+    stamp: Stamp,
+}
+
+/// Tells values of [`Rest`] apart: those with the same stamp are equal. No state depends on it.
+#[derive(Debug, Clone, Default)]
+struct Stamp(u64);
+
+impl Stamp {
+    /// One that no other value in this process has; zero is that of new accounts.
+    fn fresh() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 /// A length that is computed when first needed; zero, which none of these has, is unknown.
@@ -144,7 +157,13 @@ impl Account {
     fn change(&mut self) -> &mut Rest {
         let rest = Arc::make_mut(&mut self.rest);
         rest.ref_len = Known::default();
+        rest.stamp = Stamp::fresh();
         rest
+    }
+
+    /// A number that other definitions, metadata or parents of this or another account don't have.
+    pub(crate) fn stamp(&self) -> u64 {
+        self.rest.stamp.0
     }
 
     /// Sets or removes the key.
@@ -254,6 +273,7 @@ impl Account {
                 _ => return Err(MALFORMED),
             },
             ref_len: Known::default(),
+            stamp: Stamp::fresh(),
         };
         Ok(Self {
             sequence: long(sequence)?,
@@ -348,6 +368,7 @@ static NOTHING: Rest = Rest {
     metadata: None,
     parent: None,
     ref_len: Known(AtomicU64::new(0)),
+    stamp: Stamp(0),
 };
 
 /// True when both are absent, or the same.
