@@ -1,7 +1,7 @@
 //! Files of secrets: made for their owner only, replaced whole or not at all, and refused when others could have read or changed them.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -82,7 +82,7 @@ pub fn read(path: &Path, limit: usize, owner: Owner) -> Result<Zeroizing<Vec<u8>
         .custom_flags(nix::libc::O_NONBLOCK)
         .open(path);
     let file = opened.map_err(io_error("open", path))?;
-    read_open(file, path, limit, owner)
+    read_open(&file, path, limit, owner)
 }
 
 /// As [`read`], of a file that somebody else has opened; `name` is for the messages.
@@ -90,16 +90,30 @@ pub fn read(path: &Path, limit: usize, owner: Owner) -> Result<Zeroizing<Vec<u8>
 /// # Errors
 /// [`FileError`].
 pub fn read_open(
-    file: File,
+    file: &File,
     name: &Path,
     limit: usize,
     owner: Owner,
 ) -> Result<Zeroizing<Vec<u8>>, FileError> {
-    check(&file, name, owner)?;
+    check(file, name, owner)?;
+    read_checked(file, name, limit)
+}
+
+/// Reads all of an open file that went through [`check`], wherever its position is.
+///
+/// # Errors
+/// [`FileError`].
+pub fn read_checked(
+    mut file: &File,
+    name: &Path,
+    limit: usize,
+) -> Result<Zeroizing<Vec<u8>>, FileError> {
     let too_large = || FileError::TooLarge {
         file: name.to_owned(),
         limit,
     };
+    // Whoever passed the file on may have read it before.
+    file.rewind().map_err(io_error("read", name))?;
     let length = file.metadata().map_err(io_error("examine", name))?.len();
     let length = usize::try_from(length)
         .ok()

@@ -20,7 +20,9 @@ pub use locked::{Locked, MemoryError, Protection};
 pub use pkcs12::{
     Cost, Entry, EntryKind, Integrity, KeyStore, KeyStoreError, MAX_ITERATIONS, MAX_STORE_BYTES,
 };
-pub use secret::{MAX_PASSPHRASE_BYTES, Passphrase, PassphraseError, Seed, SeedError};
+pub use secret::{
+    IncomingPassphrase, MAX_PASSPHRASE_BYTES, Passphrase, PassphraseError, Seed, SeedError,
+};
 
 /// The random source of the system failed: nothing secret can be made.
 #[derive(Debug, thiserror::Error)]

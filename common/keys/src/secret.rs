@@ -132,21 +132,15 @@ impl Passphrase {
     /// # Errors
     /// [`PassphraseError`].
     pub fn read_from(source: &mut impl Read) -> Result<Self, PassphraseError> {
-        let mut bytes = Locked::new(|| [0; MAX_PASSPHRASE_BYTES + ROOM])?;
-        let mut length = 0;
-        while length < bytes.len() {
-            match source.read(&mut bytes[length..]) {
-                Ok(0) => break,
-                Ok(n) => length += n,
+        let mut incoming = IncomingPassphrase::new()?;
+        loop {
+            match incoming.read_some(source) {
+                Ok(true) => return incoming.finish(),
+                Ok(false) => {}
                 Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(e.into()),
             }
         }
-        let line = &bytes[..length];
-        let line = line.strip_suffix(b"\n").unwrap_or(line);
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let length = line.len();
-        Self::checked(bytes, length)
     }
 
     /// Copies a passphrase that is in memory already. The caller erases its own.
@@ -186,6 +180,48 @@ impl Passphrase {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.length == 0
+    }
+}
+
+/// A passphrase that arrives in pieces, in locked memory from its first byte.
+#[derive(Debug)]
+pub struct IncomingPassphrase {
+    bytes: Locked<[u8; MAX_PASSPHRASE_BYTES + ROOM]>,
+    length: usize,
+}
+
+impl IncomingPassphrase {
+    /// Nothing has arrived.
+    ///
+    /// # Errors
+    /// No memory.
+    pub fn new() -> Result<Self, PassphraseError> {
+        Ok(Self {
+            bytes: Locked::new(|| [0; MAX_PASSPHRASE_BYTES + ROOM])?,
+            length: 0,
+        })
+    }
+
+    /// Reads once; true when `source` is at its end, or has brought more than a passphrase can be.
+    ///
+    /// # Errors
+    /// What `source` says. One that would block, or was interrupted, can be read again.
+    pub fn read_some(&mut self, source: &mut impl Read) -> std::io::Result<bool> {
+        let read = source.read(&mut self.bytes[self.length..])?;
+        self.length += read;
+        Ok(read == 0 || self.length == self.bytes.len())
+    }
+
+    /// The passphrase, without one line end.
+    ///
+    /// # Errors
+    /// Too long, or no text.
+    pub fn finish(self) -> Result<Passphrase, PassphraseError> {
+        let line = &self.bytes[..self.length];
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let length = line.len();
+        Passphrase::checked(self.bytes, length)
     }
 }
 
