@@ -134,8 +134,10 @@ pub enum Ready {
     Netd,
     /// The attempt of a rescue ended.
     Rescue {
-        /// What the peer answered, for people.
+        /// The printed result of the query when there is one, else what went wrong, for people.
         outcome: String,
+        /// True when the query was answered.
+        answered: bool,
         /// True when the peer shows the effect.
         confirmed: bool,
     },
@@ -165,6 +167,14 @@ pub enum AlarmKind {
     Clock,
     /// A worker sent what no honest one sends.
     Channel,
+    /// A worker broke out of its sandbox, or tried to. Raised by the supervisor.
+    Violation,
+    /// A worker ends again and again. Raised by the supervisor.
+    CrashLoop,
+    /// A withdrawal began, ended, or can't work. Raised by the supervisor.
+    Destake,
+    /// The operator stopped the peer by `convexctl panic`. Raised by the supervisor.
+    Panic,
 }
 
 /// What a worker is told at its start.
@@ -297,11 +307,11 @@ pub struct NetdSettings {
 pub struct RescueSettings {
     /// The peer to ask, `host:port`.
     pub target: String,
-    /// The signed transaction, encoded.
+    /// The signed transaction, encoded; empty when nothing is to be sent, only asked.
     pub transaction: Bytes,
     /// What to ask afterwards: a query whose result tells whether it had its effect, as source.
     pub check: String,
-    /// What the result of the query looks like when it had.
+    /// What the result of the query looks like when it had, printed. Empty: any answer will do.
     pub expected: String,
     /// Milliseconds for everything.
     pub within: u32,

@@ -1,0 +1,28 @@
+//! The supervisor of a peer: starts, watches, restarts and stops the workers, owns the control socket, and decides on emergency
+//! de-staking (DESIGN §1, §2, §4).
+//!
+//! | what | where |
+//! |---|---|
+//! | which processes and channels there are | [`topology`] |
+//! | when a worker is started again | [`restart`] |
+//! | what is armed, and how it is brought out | [`destake`] |
+//! | directories, users, ports, descriptors | [`setup`] |
+//! | the loop that does it all, in one thread | [`peer`] |
+//!
+//! It reads nothing from the network, no cells and no secrets: the passphrase and the key store go to `keyd` by descriptor.
+#![forbid(unsafe_code)]
+
+pub mod armed;
+pub mod clock;
+pub mod control;
+pub mod destake;
+pub mod exit;
+pub mod journal;
+pub mod notify;
+pub mod peer;
+pub mod rescue;
+pub mod restart;
+pub mod running;
+pub mod setup;
+pub mod signals;
+pub mod topology;
