@@ -81,9 +81,14 @@ pub fn enter(policy: &Policy<'_>, requirements: &Requirements) -> Result<Report,
 }
 
 fn is_single_threaded() -> bool {
-    // SAFETY: takes a number only. The kernel defines this call as "fails if there is a second thread" and does nothing else:
-    // a look into /proc would need a mounted one.
-    unsafe { libc::unshare(libc::CLONE_THREAD) == 0 }
+    // The kernel defines this call as "fails if there is a second thread" and does nothing else; it needs no mounted /proc.
+    // SAFETY: takes a number only.
+    if unsafe { libc::unshare(libc::CLONE_THREAD) } == 0 {
+        return true;
+    }
+    // A container may refuse the call whatever it asks for.
+    std::io::Error::last_os_error().raw_os_error() == Some(libc::EPERM)
+        && std::fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1)
 }
 
 /// The layers that the supervisor put in force when it started this process.

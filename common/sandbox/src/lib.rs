@@ -29,6 +29,10 @@
 //! As an ordinary user the supervisor makes a user namespace for each worker, which gives it the other namespaces, the change of
 //! root directory and an empty bounding set. What it can't give then is a uid for each worker.
 //!
+//! A supervisor that is root needs, of its capabilities: `CAP_SETUID`, `CAP_SETGID` and `CAP_KILL` for workers of other users;
+//! `CAP_SYS_ADMIN` for the namespaces; `CAP_SYS_CHROOT` for their root directory; `CAP_SETPCAP` to empty the bounding set. A
+//! layer whose capability is missing is left out and reported.
+//!
 //! What no layer here does, and what stands for it:
 //! * Landlock knows ports, not addresses: where `netd` may connect to is bounded by its own policy and the operator's firewall.
 //! * A filter sees registers, not memory. Whether a message brings descriptors is up to the reader: a channel on which none are

@@ -106,6 +106,26 @@ impl Policy<'_> {
     }
 }
 
+impl fmt::Display for Policy<'_> {
+    /// The list of system calls as a person checks it: each group with its purpose, each call with its reason.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.role)?;
+        for group in &self.calls {
+            writeln!(f, "  {}", group.purpose)?;
+            for call in group.calls {
+                let how = match call.when {
+                    When::Always => "",
+                    When::AnyOf(_) => " (some arguments)",
+                    When::Refused(_) => " (fails)",
+                };
+                let name = call.name.trim_start_matches("SYS_");
+                writeln!(f, "    {name}{how}: {}", call.why)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Resource limits; none leaves the inherited one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -236,6 +256,17 @@ mod tests {
                 assert!(!call.why.is_empty(), "{} has no reason", call.name);
             }
         }
+    }
+
+    #[test]
+    fn a_policy_can_be_read() {
+        let text = keyd().to_string();
+        assert!(text.starts_with("keyd\n  what the standard library"));
+        assert!(text.contains(
+            "    mmap (some arguments): memory, stacks, maps of descriptors; not executable\n"
+        ));
+        assert!(text.contains("    fdatasync: durability barrier\n"));
+        assert!(!text.contains("socket:"));
     }
 
     fn stored_calls() -> Vec<&'static Group> {

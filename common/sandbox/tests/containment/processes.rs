@@ -85,9 +85,11 @@ pub(crate) fn act(name: &str) -> Option<fn(Role) -> !> {
         "supervises" => |role| supervise(role, borrowed(CHANNEL), borrowed(STORE)),
         "supervises where namespaces are used up" => |role| {
             use_up_namespaces();
-            let store =
-                fs::File::open(std::env::var_os("STORE").expect("a path")).expect("the store");
-            supervise(role, std::io::stdin().as_fd(), store.as_fd())
+            supervise_by_hand(role)
+        },
+        "supervises in a container" => |role| {
+            refuse_as_a_container();
+            supervise_by_hand(role)
         },
         _ => return None,
     })
@@ -186,6 +188,63 @@ fn supervise(role: Role, channel: BorrowedFd<'_>, store: BorrowedFd<'_>) -> ! {
     process::exit(DONE)
 }
 
+/// The same for a supervisor that was not spawned itself: its standard input is the channel.
+fn supervise_by_hand(role: Role) -> ! {
+    let store = fs::File::open(std::env::var_os("STORE").expect("a path")).expect("the store");
+    supervise(role, std::io::stdin().as_fd(), store.as_fd())
+}
+
+/// What container engines refuse to processes without privileges: namespaces, mounts, and `clone3`, which is said not to exist.
+fn refuse_as_a_container() {
+    use seccompiler::{
+        SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    };
+    let namespace = |flag: i32| {
+        let flag = flag as u64;
+        SeccompCondition::new(
+            0,
+            SeccompCmpArgLen::Dword,
+            SeccompCmpOp::MaskedEq(flag),
+            flag,
+        )
+        .and_then(|condition| SeccompRule::new(vec![condition]))
+        .expect("a rule")
+    };
+    let namespaces = [
+        libc::CLONE_NEWUSER,
+        libc::CLONE_NEWNS,
+        libc::CLONE_NEWPID,
+        libc::CLONE_NEWNET,
+        libc::CLONE_NEWIPC,
+        libc::CLONE_NEWUTS,
+    ];
+    let refused = [
+        (libc::SYS_clone, namespaces.map(namespace).to_vec()),
+        (libc::SYS_unshare, Vec::new()),
+        (libc::SYS_mount, Vec::new()),
+        (libc::SYS_mount_setattr, Vec::new()),
+    ];
+    let filters = [
+        (libc::EPERM, refused.to_vec()),
+        (libc::ENOSYS, vec![(libc::SYS_clone3, Vec::new())]),
+    ];
+    for (errno, rules) in filters {
+        let architecture = std::env::consts::ARCH
+            .try_into()
+            .expect("a known processor");
+        let action = SeccompAction::Errno(errno.unsigned_abs());
+        let filter = SeccompFilter::new(
+            rules.into_iter().collect(),
+            SeccompAction::Allow,
+            action,
+            architecture,
+        );
+        let program: seccompiler::BpfProgram =
+            filter.and_then(TryInto::try_into).expect("a filter");
+        seccompiler::apply_filter(&program).expect("a container");
+    }
+}
+
 /// Makes a user namespace that may hold no other, and keeps no capability in it: an ordinary user on a hardened system.
 fn use_up_namespaces() {
     let (uid, gid) = (
@@ -226,7 +285,7 @@ pub(crate) fn tests() -> Vec<Test> {
             Box::new(move |bench| report_is_true(bench, role)),
         ));
     }
-    let named: [Named; 13] = [
+    let named: [Named; 14] = [
         (
             "a descriptor that is not due is dropped by reading without a control buffer",
             undue_descriptors,
@@ -254,6 +313,10 @@ pub(crate) fn tests() -> Vec<Test> {
         (
             "a worker without namespaces is confined by what is left",
             without_namespaces,
+        ),
+        (
+            "a worker in a container is confined by what is left",
+            in_a_container,
         ),
         ("landlock holds where no other layer does", landlock_alone),
         (
@@ -541,13 +604,26 @@ fn orphans(bench: &Bench) {
 }
 
 fn without_namespaces(bench: &Bench) {
+    confined_by_what_is_left(
+        bench,
+        "supervises where namespaces are used up",
+        "No space left on device",
+    );
+}
+
+fn in_a_container(bench: &Bench) {
+    confined_by_what_is_left(
+        bench,
+        "supervises in a container",
+        "Operation not permitted",
+    );
+}
+
+fn confined_by_what_is_left(bench: &Bench, act: &str, reason: &str) {
     for role in Role::ALL {
         let (mut ours, theirs) = UnixStream::pair().expect("a channel");
         let mut supervisor = Command::new(&bench.program);
-        supervisor
-            .env_clear()
-            .env(ACT, "supervises where namespaces are used up")
-            .env(ROLE, role.name());
+        supervisor.env_clear().env(ACT, act).env(ROLE, role.name());
         supervisor
             .env("STORE", bench.directory.path().join("store"))
             .stdin(OwnedFd::from(theirs));
@@ -576,7 +652,7 @@ fn without_namespaces(bench: &Bench) {
         ] {
             assert_eq!(state(layer), "enforced", "{report}");
         }
-        assert!(report.contains("No space left on device"), "{report}");
+        assert!(report.contains(reason), "{report}");
         ours.write_all(b"!").expect("a word to the worker");
         assert!(supervisor.wait().expect("its end").success());
     }
