@@ -1,14 +1,9 @@
-//! `consensusd`: beliefs, orders, blocks, the CVM and the state (DESIGN §1).
-//!
-//! This build holds the data layer only; the process itself is not there yet and says so.
+//! `consensusd`: the process around [`consensusd`].
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 
-/// `EX_UNAVAILABLE` of `sysexits.h`: the service that was asked for does not exist here.
-const EX_UNAVAILABLE: u8 = 69;
-
 fn main() -> ExitCode {
-    eprintln!("consensusd: this build contains only the data layer; there is no peer to run");
-    ExitCode::from(EX_UNAVAILABLE)
+    eprintln!("consensusd: to be started by the supervisor only");
+    ExitCode::from(64)
 }

@@ -1,0 +1,377 @@
+//! Beliefs of others: intake, what they lack, broadcast of the own one, and polls (`spec/05 §9`, `§10`, `§17.4`).
+
+use std::collections::{HashMap, HashSet};
+
+use cells::{Cell, Hash, Verdict};
+use consensus::Offer;
+use crypto::{KeyCache, SignedMessage, verify_batch};
+use signing::Now;
+use wire::{Reply, Status};
+
+use super::Core;
+use super::acquisition::{Acquisition, Failure, MAX_BYTES, missing};
+use super::event::{Action, Challenger, Connection, Outgoing, Request, Target};
+
+/// Orders that wait for the next merge.
+const MAX_OFFERS: usize = 4_096;
+/// Acquisitions at once.
+const MAX_ACQUISITIONS: usize = 4;
+/// Connections to other peers that are looked at.
+const MAX_OPENED: usize = 256;
+/// Milliseconds between broadcasts when nothing changes (`spec/05 §1.2`).
+const REBROADCAST: u64 = 300;
+/// Milliseconds without a belief after which another peer is asked for its own.
+const SILENCE: u64 = 1_000;
+/// Milliseconds for an answer; `netd` gives up earlier.
+const PATIENCE: u64 = 15_000;
+/// Signatures that are checked one by one rather than together.
+const FEW: usize = 3;
+
+/// What is known of others, and what is wanted from them.
+#[derive(Default)]
+pub(super) struct Gossip {
+    /// Orders that were found good, for the next merge.
+    pub(super) offers: Vec<Offer>,
+    /// The own order changed since the last broadcast.
+    pub(super) announce: bool,
+    /// Cells of the belief that no broadcast had.
+    pub(super) unannounced: Vec<Cell>,
+    pub(super) unannounced_bytes: usize,
+    /// The belief as last written, for broadcasts without news.
+    pub(super) durable_belief: Option<Cell>,
+    pub(super) opened: Vec<Connection>,
+    /// Requests that challenge a connection.
+    pub(super) proofs: HashMap<u64, Connection>,
+    acquisitions: Vec<(u64, Acquisition)>,
+    poll: Option<Poll>,
+    tickets: u64,
+    turn: usize,
+    last_broadcast: u64,
+    last_heard: u64,
+    heard: HashMap<crypto::AccountKey, u64>,
+    keys: Option<KeyCache>,
+}
+
+struct Poll {
+    connection: Connection,
+    ticket: u64,
+    until: u64,
+}
+
+impl Gossip {
+    pub(super) fn ticket(&mut self) -> u64 {
+        self.tickets += 1;
+        self.tickets
+    }
+
+    /// All connections are gone.
+    pub(super) fn disconnected(&mut self) {
+        self.opened.clear();
+        self.acquisitions.clear();
+        self.proofs.clear();
+        self.poll = None;
+    }
+
+    /// True when nothing that was fetched is on its way into the belief.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.acquisitions.is_empty() && self.offers.is_empty()
+    }
+
+    /// True when nothing is being acquired.
+    pub(super) fn is_idle(&self) -> bool {
+        self.acquisitions.is_empty()
+    }
+
+    pub(super) fn wait(&self, now: Now) -> u64 {
+        let until = |time: u64| time.saturating_sub(now.steady).max(1);
+        if self.opened.is_empty() {
+            return u64::MAX;
+        }
+        until(self.last_broadcast + REBROADCAST).min(until(self.last_heard + SILENCE))
+    }
+
+    /// When an order of this peer came in last (steady milliseconds).
+    pub(super) fn heard(&self, key: &crypto::AccountKey) -> Option<u64> {
+        self.heard.get(key).copied()
+    }
+}
+
+impl Core {
+    /// Takes in a belief, or a signed order alone.
+    pub(super) fn believe(
+        &mut self,
+        message: &Cell,
+        from: Option<Target>,
+        trusted: bool,
+        now: Now,
+    ) {
+        let offers = match self.peer.intake(now.wall).offers(message) {
+            Ok(offers) => offers,
+            Err(_) => return,
+        };
+        self.gossip.last_heard = now.steady;
+        self.counters.refused_orders += offers.refused.len() as u64;
+        let mut incomplete = offers.refused.iter().any(|dropped| {
+            use consensus::{DropReason, OrderFault};
+            matches!(
+                &dropped.reason,
+                DropReason::Fault(OrderFault::Data(cells::CellError::Missing(_)))
+            )
+        });
+        self.verify(&offers.orders);
+        let mut seen = HashSet::new();
+        for offer in offers.orders {
+            if offer.signed().verdict() != Verdict::Good || self.gossip.offers.len() >= MAX_OFFERS {
+                self.counters.refused_orders += 1;
+                continue;
+            }
+            // All of it, down to the last transaction, has to be here before anybody votes on it.
+            let order = Cell::from(offer.signed().clone());
+            match missing(&order, &self.shelf, &mut seen) {
+                Ok(lacking) if lacking.is_empty() => {
+                    self.counters.orders += 1;
+                    self.gossip.heard.insert(*offer.key(), now.steady);
+                    self.gossip.offers.push(offer);
+                }
+                Ok(_) => incomplete = true,
+                Err(_) => return,
+            }
+        }
+        // A stranger can't make us ask for anything; what it lacks comes with the next poll.
+        if incomplete
+            && trusted
+            && let Some(target) = from
+            && let Ok(acquisition) = Acquisition::of_message(message.clone(), target, &self.shelf)
+        {
+            self.acquire(acquisition, now);
+        }
+    }
+
+    fn acquire(&mut self, acquisition: Acquisition, now: Now) {
+        let known = |a: &Acquisition| a.target == acquisition.target;
+        let busy = self.gossip.acquisitions.len() >= MAX_ACQUISITIONS
+            || self.gossip.acquisitions.iter().any(|(_, a)| known(a))
+            || self.shelf.fetched_bytes() > MAX_BYTES;
+        if !busy {
+            self.counters.acquisitions += 1;
+            self.gossip
+                .acquisitions
+                .push((now.steady + PATIENCE, acquisition));
+        }
+    }
+
+    fn verify(&mut self, offers: &[Offer]) {
+        if offers.len() <= FEW {
+            for offer in offers {
+                let _ = offer.signed().verify();
+            }
+            return;
+        }
+        let keys = self.gossip.keys.get_or_insert_with(|| KeyCache::new(4_096));
+        let messages: Vec<Vec<u8>> = offers.iter().map(|o| o.signed().message()).collect();
+        let items: Vec<SignedMessage<'_>> = offers
+            .iter()
+            .zip(&messages)
+            .map(|(offer, message)| SignedMessage {
+                key: offer.key(),
+                message,
+                signature: offer.signed().signature(),
+            })
+            .collect();
+        for (offer, good) in offers
+            .iter()
+            .zip(verify_batch(keys, &self.config.seed, &items))
+        {
+            let verdict = if good { Verdict::Good } else { Verdict::Bad };
+            offer.signed().set_verdict(verdict);
+        }
+    }
+
+    /// A connection to another peer is open: who is there, and what does it believe?
+    pub(super) fn opened(&mut self, connection: Connection, now: Now, out: &mut Vec<Action>) {
+        if self.gossip.opened.len() >= MAX_OPENED || self.gossip.opened.contains(&connection) {
+            return;
+        }
+        self.gossip.opened.push(connection);
+        self.want_challenge(Challenger::Opened(connection), now, out);
+        if self.gossip.poll.is_none() {
+            self.poll(connection, now, out);
+        }
+        self.gossip.announce = true;
+        self.dirty = true;
+    }
+
+    pub(super) fn connection_closed(&mut self, connection: Connection) {
+        self.gossip.opened.retain(|c| *c != connection);
+        self.gossip.proofs.retain(|_, c| *c != connection);
+        if self
+            .gossip
+            .poll
+            .as_ref()
+            .is_some_and(|poll| poll.connection == connection)
+        {
+            self.gossip.poll = None;
+        }
+        self.gossip
+            .acquisitions
+            .retain(|(_, a)| a.target != Target::Opened(connection));
+    }
+
+    fn poll(&mut self, connection: Connection, now: Now, out: &mut Vec<Action>) {
+        let ticket = self.gossip.ticket();
+        self.gossip.poll = Some(Poll {
+            connection,
+            ticket,
+            until: now.steady + PATIENCE,
+        });
+        // One attempt for each silence.
+        self.gossip.last_heard = now.steady;
+        out.push(Action::Net(Outgoing::Request(
+            ticket,
+            Target::Opened(connection),
+            Request::Status,
+        )));
+    }
+
+    /// The answer to a request to another peer.
+    pub(super) fn answered(
+        &mut self,
+        ticket: u64,
+        answer: Option<Reply>,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
+        if let Some(connection) = self.gossip.proofs.remove(&ticket) {
+            let signed = answer.and_then(|reply| match reply.value {
+                Cell::Signed(signed) if reply.error.is_nil() => Some(signed),
+                _ => None,
+            });
+            self.proof(connection, signed, out);
+            return;
+        }
+        if let Some(poll) = self.gossip.poll.take_if(|poll| poll.ticket == ticket) {
+            if let Some(reply) = answer {
+                self.polled(poll.connection, &reply, now);
+            }
+            return;
+        }
+        let found = self
+            .gossip
+            .acquisitions
+            .iter()
+            .position(|(_, a)| a.ticket() == Some(ticket));
+        let Some(at) = found else {
+            return;
+        };
+        let (until, acquisition) = &mut self.gossip.acquisitions[at];
+        let arrived = acquisition.arrived(answer.as_ref(), &self.shelf);
+        *until = now.steady + PATIENCE;
+        let failed = match arrived {
+            Ok(()) if !acquisition.is_complete() => return,
+            Ok(()) => false,
+            Err(Failure::Answer | Failure::TooMuch | Failure::Store(_)) => true,
+        };
+        let (_, acquisition) = self.gossip.acquisitions.swap_remove(at);
+        if failed {
+            self.counters.failed_acquisitions += 1;
+            // A peer that dialled us need not answer; one that we dialled does.
+            if let Target::Accepted(_) = acquisition.target {
+                self.gossip.last_heard = 0;
+            }
+            return;
+        }
+        if let Some(message) = acquisition.value(&self.shelf) {
+            self.believe(&message, None, false, now);
+        }
+    }
+
+    fn polled(&mut self, connection: Connection, reply: &Reply, now: Now) {
+        let Ok(status) = Status::read(&reply.value) else {
+            return;
+        };
+        let strange = status.genesis != self.config.network || !reply.error.is_nil();
+        let own = self.gossip.durable_belief.as_ref().map(Cell::hash);
+        if strange || own == Some(status.belief) {
+            return;
+        }
+        self.acquire(
+            Acquisition::of_hash(status.belief, Target::Opened(connection)),
+            now,
+        );
+    }
+
+    /// Requests that are due, polls, and broadcasts without news.
+    pub(super) fn tend_gossip(&mut self, now: Now, out: &mut Vec<Action>) {
+        let gossip = &mut self.gossip;
+        let before = gossip.acquisitions.len();
+        gossip.acquisitions.retain(|(until, _)| now.steady < *until);
+        self.counters.failed_acquisitions += (before - gossip.acquisitions.len()) as u64;
+        let mut done = Vec::new();
+        for (i, (_, acquisition)) in gossip.acquisitions.iter_mut().enumerate() {
+            gossip.tickets += 1;
+            if let Some(hashes) = acquisition.request(gossip.tickets) {
+                out.push(Action::Net(Outgoing::Request(
+                    gossip.tickets,
+                    acquisition.target,
+                    Request::Data(hashes),
+                )));
+            } else if acquisition.is_complete() {
+                done.push(i);
+            }
+        }
+        // What a message lacked has come another way.
+        for i in done.into_iter().rev() {
+            let (_, acquisition) = self.gossip.acquisitions.swap_remove(i);
+            if let Some(message) = acquisition.value(&self.shelf) {
+                self.believe(&message, None, false, now);
+            }
+        }
+        let gossip = &mut self.gossip;
+        if gossip
+            .poll
+            .as_ref()
+            .is_some_and(|poll| now.steady >= poll.until)
+        {
+            gossip.poll = None;
+        }
+        if gossip.opened.is_empty() {
+            return;
+        }
+        let silent = now.steady >= gossip.last_heard + SILENCE;
+        if silent && gossip.poll.is_none() && gossip.acquisitions.is_empty() {
+            gossip.turn += 1;
+            let connection = gossip.opened[gossip.turn % gossip.opened.len()];
+            self.poll(connection, now, out);
+        }
+        let gossip = &mut self.gossip;
+        if !gossip.announce
+            && now.steady >= gossip.last_broadcast + REBROADCAST
+            && let Some(belief) = &gossip.durable_belief
+        {
+            gossip.last_broadcast = now.steady;
+            out.push(Action::Net(Outgoing::Broadcast(belief.encode())));
+        }
+    }
+
+    /// The broadcast of a belief that is about to be written, when others are to be told.
+    pub(super) fn announcement(&mut self, belief: &Cell, now: Now) -> Option<Vec<u8>> {
+        const MOST: usize = 16 << 20;
+        let gossip = &mut self.gossip;
+        if gossip.opened.is_empty() || gossip.unannounced_bytes > MOST {
+            // Who connects later asks for what it lacks.
+            gossip.unannounced.clear();
+            gossip.unannounced_bytes = 0;
+        }
+        if gossip.opened.is_empty() || !gossip.announce {
+            return None;
+        }
+        gossip.announce = false;
+        gossip.last_broadcast = now.steady;
+        let mut cells = std::mem::take(&mut gossip.unannounced);
+        gossip.unannounced_bytes = 0;
+        let hash: Hash = belief.hash();
+        cells.retain(|cell| !cell.is_embedded() && cell.hash() != hash);
+        cells.push(belief.clone());
+        Some(cells::encode_delta(&cells))
+    }
+}

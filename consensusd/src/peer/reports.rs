@@ -1,0 +1,275 @@
+//! What others and the operator are told.
+
+use std::sync::Arc;
+
+use cells::{Cell, Hash, Keyword, Map};
+use consensus::MIN_STAKE;
+use cvm::state::PeerStatus;
+use signing::Now;
+use wire::Status;
+
+use super::Core;
+use super::event::{Action, Outgoing, View};
+
+/// Most peers that `netd` is told.
+const MAX_PEERS: usize = 4_096;
+/// Longest host name with port, bytes.
+const MAX_HOST: u64 = 300;
+/// Milliseconds within which a peer counts as heard from.
+const HEARD: u64 = 60_000;
+
+/// What was told already.
+#[derive(Default)]
+pub(super) struct Told {
+    /// The status as last told.
+    pub(super) status: Option<Vec<u8>>,
+    peers: Option<Hash>,
+    view: Option<(Hash, Option<&'static str>)>,
+}
+
+impl Told {
+    /// Nobody knows anything: a new `netd`.
+    pub(super) fn forget(&mut self) {
+        self.status = None;
+        self.peers = None;
+    }
+}
+
+/// Where the peer stands, for the operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Hash of the state after the last executed block.
+    pub state: Hash,
+    /// Blocks executed.
+    pub executed: u64,
+    /// Own order: blocks, proposal, consensus, finality.
+    pub points: [u64; 4],
+    /// Time of the own order.
+    pub order_time: i64,
+    /// Time of the state.
+    pub state_time: i64,
+    /// Accounts.
+    pub accounts: u64,
+    /// Peers with stake.
+    pub peers: u32,
+    /// Own stake, coppers; `None` when the state has no such peer.
+    pub stake: Option<i64>,
+    /// Part of the stake that was heard from in the last minute, in thousandths.
+    pub heard: u16,
+    /// Transactions that wait for a block.
+    pub queue: u32,
+    /// True when blocks are proposed and orders signed.
+    pub signing: bool,
+    /// Why not, or what else keeps the peer from its work.
+    pub hindrance: Option<String>,
+}
+
+impl Core {
+    /// Why no transactions of clients are taken, if so (`spec/05 §12.1`).
+    pub(super) fn closed(&self) -> Option<&'static str> {
+        if self.stuck.is_some() {
+            return Some("Server is not live");
+        }
+        match self.peer.electorate().voter(self.peer.key()) {
+            None => Some("Peer not registered in global state"),
+            Some(peer) if peer.balance < MIN_STAKE => {
+                Some("Peer not sufficiently staked to publish transactions")
+            }
+            Some(_) if self.key.locked => Some("Peer key is locked: blocks can't be signed"),
+            Some(_) => None,
+        }
+    }
+
+    /// Tells the checkers what to go by, when that changed.
+    pub(super) fn tell_view(&mut self, out: &mut Vec<Action>) {
+        let now = (self.ledger.state().hash(), self.closed());
+        if self.told.view != Some(now) {
+            self.told.view = Some(now);
+            out.push(Action::View(Arc::new(View {
+                state: self.ledger.state().clone(),
+                closed: now.1,
+            })));
+        }
+    }
+
+    /// Tells `netd` what it has to know, when that changed.
+    pub(super) fn tell(&mut self, out: &mut Vec<Action>) {
+        if self.told.view.is_none() {
+            self.tell_view(out);
+        }
+        if !self.net {
+            return;
+        }
+        if self.told.status.is_none()
+            && let Some(belief) = self.gossip.durable_belief.clone()
+            && self.saver.in_flight() == 0
+            && !self.dirty
+        {
+            out.extend(
+                self.status_for(&belief)
+                    .map(|status| Action::Net(Outgoing::Status(status))),
+            );
+        }
+        let peers = self.peers_hash();
+        if self.told.peers != Some(peers) {
+            self.told.peers = Some(peers);
+            let list = self.connectable();
+            out.push(Action::Net(Outgoing::Peers(list)));
+        }
+    }
+
+    /// The status with this belief, when it is another than the one told before.
+    pub(super) fn status_for(&mut self, belief: &Cell) -> Option<Vec<u8>> {
+        let status = Status {
+            belief: belief.hash(),
+            genesis: self.config.network,
+            peer: *self.peer.key(),
+            state: self.ledger.state().hash(),
+            points: self.points(),
+        };
+        let encoded = cells::encode_message(&status.to_cell()).ok()?;
+        if self.told.status.as_ref() == Some(&encoded) {
+            return None;
+        }
+        self.told.status = Some(encoded.clone());
+        Some(encoded)
+    }
+
+    fn points(&self) -> [u64; 4] {
+        std::array::from_fn(|level| u64::try_from(self.peer.order().point(level)).unwrap_or(0))
+    }
+
+    fn peers_hash(&self) -> Hash {
+        match self.peers_of_state() {
+            Some(peers) => Cell::from(peers).hash(),
+            None => Hash::NIL,
+        }
+    }
+
+    fn peers_of_state(&self) -> Option<cells::Index> {
+        let Cell::Record(state) = self.ledger.state() else {
+            return None;
+        };
+        match state.field(1) {
+            Ok(Some(Cell::Index(peers))) => Some(peers),
+            _ => None,
+        }
+    }
+
+    /// Peers of the state, other than this one, that name a host.
+    fn connectable(&self) -> Vec<(crypto::AccountKey, String, i64)> {
+        let Some(peers) = self.peers_of_state() else {
+            return Vec::new();
+        };
+        let mut list = Vec::new();
+        for entry in peers.iter() {
+            let Ok((Cell::Blob(key), value)) = entry else {
+                break;
+            };
+            let Some(key) = key.as_key().map(|key| crypto::AccountKey::new(*key)) else {
+                continue;
+            };
+            let Ok(status) = PeerStatus::from_cell(&value) else {
+                continue;
+            };
+            let stake = status.own_stake().unwrap_or(0);
+            let host = status.metadata.as_ref().and_then(host_of);
+            if let Some(host) = host
+                && key != *self.peer.key()
+                && stake > MIN_STAKE
+                && list.len() < MAX_PEERS
+            {
+                list.push((key, host, stake));
+            }
+        }
+        list
+    }
+
+    /// Where the peer stands at `now`.
+    #[must_use]
+    pub fn report(&self, now: Now) -> Report {
+        let electorate = self.peer.electorate();
+        let total = electorate.total();
+        let heard: f64 = electorate
+            .voters()
+            .iter()
+            .filter(|voter| {
+                voter.key == *self.peer.key()
+                    || self
+                        .gossip
+                        .heard(&voter.key)
+                        .is_some_and(|at| now.steady.saturating_sub(at) < HEARD)
+            })
+            .map(|voter| voter.weight)
+            .sum();
+        let part = if total > 0.0 { heard / total } else { 0.0 };
+        let hindrance = self.hindrance();
+        Report {
+            state: self.ledger.state().hash(),
+            executed: self.peer.position(),
+            points: self.points(),
+            order_time: self.peer.order().timestamp,
+            state_time: self.ledger.globals().timestamp,
+            accounts: self.ledger.accounts(),
+            peers: electorate.voters().iter().filter(|v| v.is_staked()).count() as u32,
+            stake: electorate
+                .voter(self.peer.key())
+                .map(|own| own.own_stake.unwrap_or(0)),
+            heard: (part * 1_000.0) as u16,
+            queue: u32::try_from(self.queue.len()).unwrap_or(u32::MAX),
+            signing: self.key.signs() && !self.fresh && hindrance.is_none(),
+            hindrance,
+        }
+    }
+
+    fn hindrance(&self) -> Option<String> {
+        if let Some(why) = &self.stuck {
+            return Some(format!("nothing can be executed any more: {why}"));
+        }
+        if !self.key.up {
+            return Some("keyd is not connected: nothing can be signed".to_owned());
+        }
+        if self.key.locked {
+            return Some(
+                "the peer key is locked: unlock it with `convexctl key unlock`".to_owned(),
+            );
+        }
+        if self.saver.retry_at().is_some() {
+            return Some("the store takes no data".to_owned());
+        }
+        if let Some(why) = self.closed() {
+            return Some(format!("{why}: it follows, and takes no transactions"));
+        }
+        self.fresh
+            .then(|| "the signer has just started and signs nothing of its first second".to_owned())
+    }
+}
+
+/// `host:port` of the metadata of a peer, without a scheme (`spec/06 §1`).
+fn host_of(metadata: &Map) -> Option<String> {
+    let url = metadata.get(&Cell::from(Keyword::literal("url"))).ok()??;
+    let Cell::Str(text) = url else {
+        return None;
+    };
+    if text.len() > MAX_HOST {
+        return None;
+    }
+    let text = String::from_utf8(text.to_vec().ok()?).ok()?;
+    let host = text
+        .split_once("://")
+        .map_or(text.as_str(), |(_, rest)| rest);
+    let host = host.split('/').next()?;
+    if host.is_empty() || host.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return None;
+    }
+    let has_port = host.rsplit_once(':').is_some_and(|(before, port)| {
+        !port.is_empty()
+            && port.bytes().all(|b| b.is_ascii_digit())
+            && (!before.contains(':') || before.ends_with(']'))
+    });
+    Some(if has_port {
+        host.to_owned()
+    } else {
+        format!("{host}:{}", wire::DEFAULT_PORT)
+    })
+}

@@ -1,0 +1,202 @@
+//! What is written down, and what waits for it (DESIGN §2).
+//!
+//! A batch is a picture of the peer at one moment: belief, state, results, position. All that happened since the batch before is in it,
+//! so several rounds share a barrier while the one before is under way. What may only leave after it hangs on the batch.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+use cells::{Cell, Hash};
+
+use super::event::{Action, Batch, Outgoing};
+use crate::source::Shelf;
+
+/// Bytes of a piece of a batch: within what a message to `stored` may hold.
+const PIECE: usize = 1 << 20;
+/// Bytes before the encoding of a cell.
+const HEAD: usize = 12;
+
+/// The batches of one run.
+#[derive(Default)]
+pub struct Saver {
+    /// Hashes of cells in memory that are in a batch already.
+    known: HashSet<Hash>,
+    /// Bytes of those cells.
+    bytes: u64,
+    sequence: u64,
+    sent: VecDeque<Sent>,
+    /// Durable up to here.
+    durable: u64,
+    connected: bool,
+    /// Do not send before this time (steady milliseconds): the store refused.
+    not_before: Option<u64>,
+}
+
+struct Sent {
+    batch: Arc<Batch>,
+    /// Whether it was handed over on the channel in force.
+    handed: bool,
+    then: Vec<Outgoing>,
+    ready: bool,
+}
+
+impl Saver {
+    /// Batches that are not durable yet.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.sent.len()
+    }
+
+    /// Number of the last batch that is durable.
+    #[must_use]
+    pub fn durable(&self) -> u64 {
+        self.durable
+    }
+
+    /// Bytes of the cells in memory that were written.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Forgets which cells in memory were written: nothing of what was is in memory any more.
+    pub fn forget(&mut self) {
+        self.known = HashSet::new();
+        self.bytes = 0;
+    }
+
+    /// Collects what is new of a value: the cells that are in memory or were fetched, and in no batch yet, children first. The value
+    /// itself is collected even when it is embedded, as others may ask for it by its hash.
+    pub fn collect(&mut self, value: &Cell, shelf: &Shelf, found: &mut Vec<Cell>) {
+        if value.is_nil() || !self.known.insert(value.hash()) {
+            return;
+        }
+        let mut stack = vec![Frame::of(value.clone(), shelf)];
+        while let Some(frame) = stack.last_mut() {
+            match frame.children.pop() {
+                Some(child) => {
+                    if child.is_embedded() || self.known.insert(child.hash()) {
+                        stack.push(Frame::of(child, shelf));
+                    }
+                }
+                None => {
+                    let done = stack.pop().map(|frame| frame.cell);
+                    found.extend(done.filter(|cell| stack.is_empty() || !cell.is_embedded()));
+                }
+            }
+        }
+    }
+
+    /// Makes a batch of these cells. `then` leaves when it is durable.
+    pub fn seal(&mut self, cells: &[Cell], root: Hash, then: Vec<Outgoing>, ready: bool) {
+        let mut pieces = Vec::new();
+        let mut piece = Vec::new();
+        for cell in cells {
+            cell.with_encoding(|encoding| {
+                if !piece.is_empty() && piece.len() + HEAD + encoding.len() > PIECE {
+                    pieces.push(std::mem::take(&mut piece));
+                }
+                // The memory size of a cell is left open: a reader that needs it computes it (`spec/07 §12`).
+                piece.extend_from_slice(&[0; 8]);
+                // Encodings are at most 16 KiB.
+                piece.extend_from_slice(&(encoding.len() as u32).to_le_bytes());
+                piece.extend_from_slice(encoding);
+                self.bytes += encoding.len() as u64;
+            });
+        }
+        if !piece.is_empty() {
+            pieces.push(piece);
+        }
+        self.sequence += 1;
+        self.sent.push_back(Sent {
+            batch: Arc::new(Batch {
+                sequence: self.sequence,
+                pieces,
+                root,
+            }),
+            handed: false,
+            then,
+            ready,
+        });
+    }
+
+    /// Hands over what was not yet handed over on this channel.
+    pub fn send(&mut self, now: u64, out: &mut Vec<Action>) {
+        if !self.connected || self.not_before.is_some_and(|time| now < time) {
+            return;
+        }
+        self.not_before = None;
+        for sent in self.sent.iter_mut().filter(|sent| !sent.handed) {
+            sent.handed = true;
+            out.push(Action::Store(sent.batch.clone()));
+        }
+    }
+
+    /// When to try again what the store refused.
+    #[must_use]
+    pub fn retry_at(&self) -> Option<u64> {
+        self.not_before
+    }
+
+    /// The channel to the store was made anew, or ended: all that is not durable is sent again, under the same numbers.
+    pub fn link(&mut self, up: bool) {
+        self.connected = up;
+        self.not_before = None;
+        for sent in &mut self.sent {
+            sent.handed = false;
+        }
+    }
+
+    /// The store did not take this batch and those behind it.
+    pub fn refused(&mut self, sequence: u64, again_at: u64) {
+        self.not_before = Some(again_at);
+        for sent in &mut self.sent {
+            if sent.batch.sequence >= sequence {
+                sent.handed = false;
+            }
+        }
+    }
+
+    /// All batches up to `sequence` are durable, says the store. False when it says so of a batch that it was not given.
+    pub fn durable_up_to(&mut self, sequence: u64, out: &mut Vec<Action>) -> bool {
+        let given = self.sent.iter().rfind(|sent| sent.handed);
+        if sequence > self.durable && given.is_none_or(|last| sequence > last.batch.sequence) {
+            return false;
+        }
+        while let Some(sent) = self.sent.front()
+            && sent.batch.sequence <= sequence
+        {
+            self.durable = sent.batch.sequence;
+            if let Some(sent) = self.sent.pop_front() {
+                out.extend(sent.then.into_iter().map(Action::Net));
+                if sent.ready {
+                    out.push(Action::Ready);
+                }
+            }
+        }
+        true
+    }
+}
+
+struct Frame {
+    cell: Cell,
+    /// Those that are still to be looked at, the last one first.
+    children: Vec<Cell>,
+}
+
+impl Frame {
+    fn of(cell: Cell, shelf: &Shelf) -> Self {
+        let mut children: Vec<Cell> = cell
+            .refs()
+            .filter_map(|r| match r.in_memory() {
+                // Without refs there is nothing to store of an embedded one.
+                Some(child) if child.is_embedded() && child.refs().next().is_none() => None,
+                Some(child) => Some(child.clone()),
+                // What is neither in memory nor fetched is in the store.
+                None => shelf.fetched(&r.hash()),
+            })
+            .collect();
+        children.reverse();
+        Self { cell, children }
+    }
+}
