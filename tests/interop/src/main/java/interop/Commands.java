@@ -78,6 +78,9 @@ final class Commands {
             case "etch-write" -> Etch.write(words(rest, 2));
             case "etch-get" -> Etch.get(words(rest, 2));
             case "etch-read" -> Etch.read(words(rest, 1)[0]);
+            case "keys-write" -> KeyStores.write(words(rest, 4));
+            case "keys-read" -> KeyStores.read(words(rest, 5));
+            case "keys-derive" -> KeyStores.derive(words(rest, 3));
             case "merge" -> Merge.merge(state(), words(rest, -3));
             case "bench" -> Bench.run(words(rest, -1));
             default -> throw new IllegalArgumentException("unknown request: " + head[0]);
