@@ -69,7 +69,9 @@ impl RealFile {
         self.map.copy_long(at, buf)
     }
 
-    pub(crate) fn lock(&self) -> io::Result<bool> {
+    /// Takes the exclusive lock that a writer holds, here or in the reference; `Ok(false)` when somebody has it. It ends with the
+    /// last handle of this file.
+    pub fn lock(&self) -> io::Result<bool> {
         sys::lock(self.file())
     }
 }

@@ -58,7 +58,7 @@ pub use insert::Put;
 pub use layer::{FileLayer, RealFile};
 pub use reader::{Inspection, Reader, header};
 pub use rebuild::{Rebuilt, ScanLimit, Scanned, rebuild, scan};
-pub use recovery::Recovery;
+pub use recovery::{Recovery, check_magic};
 pub use source::{Fault, Image, Record, Source};
 pub use verify::{Reach, Report, find, reach, records, verify};
 pub use writer::{Durable, MAX_BATCH, Options, Sizes, Writer, log_path};

@@ -44,8 +44,9 @@ fn first_bytes<F: FileLayer>(
     Ok(b)
 }
 
-/// Refuses what does not begin as a store of ours, before anything is written. An empty file may become one.
-pub(crate) fn check_magic<F: FileLayer>(main: &F, name: &Path) -> Result<(), Error> {
+/// Refuses what does not begin as a store of ours; an empty file may become one. For a caller that opens the files itself, to
+/// be asked before a log is made beside the file.
+pub fn check_magic<F: FileLayer>(main: &F, name: &Path) -> Result<(), Error> {
     let size = main.size().map_err(Error::io(name, "reading its size"))?;
     if size == 0 {
         return Ok(());
