@@ -5,13 +5,15 @@
 //! and stores the cells, before it accepts them. The tests for stake and time would be made by the merge too; made here, an order
 //! from the future doesn't hide the one of today.
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 
-use cells::{Cell, CellError, Index, RecordKind, Signed};
+use cells::{Cell, CellError, Hash, Index, RecordKind, Signed};
 use crypto::AccountKey;
 
 use crate::belief::{insert, key_cell};
 use crate::changed::changed;
+use crate::order::covers;
 use crate::prefix::{common_prefix, walk};
 use crate::{Belief, BeliefFault, DropReason, Dropped, Electorate, MergeError, Order, OrderFault};
 
@@ -23,6 +25,10 @@ pub struct Intake<'a> {
     mine: Order,
     orders: Index,
     changed: bool,
+    /// Chains that were found to be in order, by the hash of the vector: most orders have one of a few.
+    walked: RefCell<HashSet<Hash>>,
+    /// Orders that are not newer than what is held, and so never will be: most peers tell of them.
+    old: RefCell<HashSet<Hash>>,
 }
 
 /// A newer order that passed all tests but those of its signature and of the data below its blocks.
@@ -94,6 +100,8 @@ impl<'a> Intake<'a> {
             mine,
             orders: own.orders().clone(),
             changed: false,
+            walked: RefCell::default(),
+            old: RefCell::default(),
         }
     }
 
@@ -158,13 +166,19 @@ impl<'a> Intake<'a> {
         let Some(key) = signed.key().filter(|key| **key != self.key) else {
             return Ok(());
         };
+        let hash = value.hash();
+        if self.old.borrow().contains(&hash) {
+            return Ok(());
+        }
         match self.test(key, signed) {
             Ok(Some(order)) => offers.orders.push(Offer {
                 key: *key,
                 signed: signed.clone(),
                 order,
             }),
-            Ok(None) => {}
+            Ok(None) => {
+                self.old.borrow_mut().insert(hash);
+            }
             Err(DropReason::Fault(OrderFault::Data(error @ CellError::Store { .. }))) => {
                 return Err(MergeError::Data(error));
             }
@@ -209,9 +223,17 @@ impl<'a> Intake<'a> {
         Ok(Some(order))
     }
 
-    /// Every new block is there and signed data, and no part of the chain repeats.
+    /// Every new block is there and signed data, and no part of the chain repeats. A chain in conflict with what is in consensus is not read.
     fn walk_chain(&self, order: &Order) -> Result<(), OrderFault> {
+        let hash = Cell::from(order.blocks.clone()).hash();
+        if self.walked.borrow().contains(&hash) {
+            return Ok(());
+        }
         let common = common_prefix(&self.mine.blocks, &order.blocks)?;
+        // The merge will leave it aside; nobody is to make us read all that was ever executed.
+        if !covers(common, self.mine.point(2)) {
+            return Ok(());
+        }
         let repeated = walk(
             &order.blocks,
             common,
@@ -224,6 +246,7 @@ impl<'a> Intake<'a> {
         if repeated {
             return Err(OrderFault::Repeated);
         }
+        self.walked.borrow_mut().insert(hash);
         Ok(())
     }
 
@@ -231,7 +254,7 @@ impl<'a> Intake<'a> {
     /// same peer was taken meanwhile.
     ///
     /// # Errors
-    /// When a node of the own belief can't be read.
+    /// When a node of the own belief can't be read. Then nothing of this intake is left.
     pub fn accept(&mut self, offer: Offer) -> Result<bool, CellError> {
         let Offer { key, signed, order } = offer;
         if signed.verdict() != cells::Verdict::Good {
@@ -242,7 +265,10 @@ impl<'a> Intake<'a> {
         {
             return Ok(false);
         }
-        self.orders = insert(self.orders.clone(), &key, signed)?;
+        // Alone it is changed in place.
+        let orders = std::mem::replace(&mut self.orders, Index::empty());
+        self.changed = false;
+        self.orders = insert(orders, &key, signed)?;
         self.changed = true;
         Ok(true)
     }

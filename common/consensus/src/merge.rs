@@ -170,9 +170,12 @@ impl Merge<'_> {
             return Ok(*known);
         }
         let common = common_prefix(&self.mine.blocks, blocks)?;
-        walk(blocks, common, &mut self.walked, &mut |_| {
-            Ok::<(), CellError>(())
-        })?;
+        // A fork will be dropped unread: nobody is to make us read all that was ever executed.
+        if covers(common, self.mine.point(2)) {
+            walk(blocks, common, &mut self.walked, &mut |_| {
+                Ok::<(), CellError>(())
+            })?;
+        }
         self.chains.push(Known {
             blocks: blocks.clone(),
             common,

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
 
 use cells::{
@@ -231,6 +231,44 @@ fn a_fork_below_the_consensus_point_leaves_the_belief() {
     assert_eq!(finish(1, outcome).orders().count(), 1);
 }
 
+/// With its first block replaced, a long chain has all its other nodes in common with ours: they are in the store, at no cost to the sender.
+#[test]
+fn a_fork_of_a_long_history_is_dropped_unread() {
+    let history: Vec<Signed> = (0..500).map(|i| block(2, T0 - 1000 + i)).collect();
+    let mine = order(T0, [500; 4], &history);
+    let own = belief(&[(1, mine.clone())]);
+    let blocks = mine.blocks.assoc(0, Cell::from(block(3, T0))).unwrap();
+    let fork = Order {
+        timestamp: T0 + 1,
+        points: [500; 4].into(),
+        blocks: blocks.unwrap(),
+    };
+    let incoming = belief(&[(2, fork)]).to_cell();
+    let parts = cells::novelty(&incoming, |_| false);
+    let unread: HashSet<Hash> = history
+        .iter()
+        .map(|block| Cell::from(block.clone()).hash())
+        .collect();
+    // Any block of the history would end in an error.
+    let shelf = Arc::new_cyclic(|this| Shelf {
+        cells: parts.iter().map(|c| (c.hash(), c.encode())).collect(),
+        broken: unread,
+        this: this.clone(),
+    });
+    let decoder = Decoder::with_source(shelf);
+    let message = cells::decode_cell(&incoming.encode(), &decoder).unwrap();
+    let electorate = three();
+    let intake = Intake::new(key(1), T0 + 100, &electorate, &own).unwrap();
+    assert_eq!(intake.offers(&message).unwrap().orders.len(), 1);
+    let received = Belief::from_cell(&message).unwrap();
+    let outcome = run(1, T0 + 100, &electorate, &own, &[received]).unwrap();
+    let conflict = DropReason::Conflict {
+        common: 0,
+        consensus: 500,
+    };
+    assert_eq!(outcome.dropped[0].reason, conflict);
+}
+
 /// Blocks that would be void are not carried over, whatever else the chain of the loser holds.
 #[test]
 fn blocks_that_do_not_count_are_refused_with_their_reason() {
@@ -398,16 +436,16 @@ fn a_belief_that_repeats_its_entries_ends_at_the_first_repetition() {
     assert!(as_own.is_err());
 }
 
-/// Knows some cells by their bytes, and fails for one.
+/// Knows some cells by their bytes, and fails for others.
 struct Shelf {
     cells: HashMap<Hash, Vec<u8>>,
-    broken: Option<Hash>,
+    broken: HashSet<Hash>,
     this: Weak<Self>,
 }
 
 impl Source for Shelf {
     fn load(&self, hash: &Hash) -> Result<Cell, CellError> {
-        if self.broken == Some(*hash) {
+        if self.broken.contains(hash) {
             let reason = "read error".into();
             return Err(CellError::Store {
                 hash: *hash,
@@ -447,7 +485,7 @@ fn whatever_is_missing_is_named_and_a_failing_store_is_an_error() {
             let others = parts.iter().filter(|c| c.hash() != hash);
             let shelf = Arc::new_cyclic(|this| Shelf {
                 cells: others.map(|c| (c.hash(), c.encode())).collect(),
-                broken: broken.then_some(hash),
+                broken: broken.then_some(hash).into_iter().collect(),
                 this: this.clone(),
             });
             let decoder = Decoder::with_source(shelf);
