@@ -1,14 +1,8 @@
-//! `netd`: the peer protocol on TCP, and in its other roles the HTTP interface and the rescue courier (DESIGN §1).
-//!
-//! This build holds the data layer only; the process itself is not there yet and says so.
+//! `netd`: the peer protocol on TCP, and in its other role the courier of a rescue (DESIGN §1).
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 
-/// `EX_UNAVAILABLE` of `sysexits.h`: the service that was asked for does not exist here.
-const EX_UNAVAILABLE: u8 = 69;
-
 fn main() -> ExitCode {
-    eprintln!("netd: this build contains only the data layer; there is no peer to run");
-    ExitCode::from(EX_UNAVAILABLE)
+    netd::start::main(std::env::args().skip(1))
 }

@@ -219,6 +219,12 @@ impl Dialler {
         self.outbox.written(bytes);
     }
 
+    /// Bytes of memory that are held for a frame that is arriving.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.reader.held()
+    }
+
     /// When (steady milliseconds) the next request runs out of time.
     #[must_use]
     pub fn deadline(&self) -> Option<u64> {
