@@ -180,11 +180,17 @@ impl Store {
         }
     }
 
-    /// True when `peer` has the cell of this hash and all below it.
-    pub(crate) fn is_whole(&self, peer: usize, hash: &Hash) -> bool {
+    /// True when `peer` has all below a cell that it has been sent.
+    pub(crate) fn is_whole(&self, peer: usize, cell: &Cell) -> bool {
         let mut inner = self.inner();
-        let id = inner.by_hash.get(hash).copied();
-        id.is_some_and(|id| inner.is_whole(peer, id))
+        let mut whole = |hash: &Hash| {
+            let id = inner.by_hash.get(hash).copied();
+            id.is_some_and(|id| inner.is_whole(peer, id))
+        };
+        match cell.is_embedded() {
+            true => cells::branches(cell).iter().all(|r| whole(&r.hash())),
+            false => whole(&cell.hash()),
+        }
     }
 
     /// The cells of a message that announces `root`, and its bytes (`spec/05 §10`).
@@ -279,19 +285,20 @@ mod tests {
         store.read_as(0);
         let cell = store.cell(root);
         assert_eq!(read(&cell), [Ok(blob(1)), Ok(blob(2))]);
-        assert!(store.is_whole(0, &cell.hash()));
+        assert!(store.is_whole(0, &cell));
+        assert!(store.is_whole(0, &Cell::Long(1)));
 
         store.read_as(1);
         store.give(1, &[root]);
         let missing = |n| Err(CellError::Missing(blob(n).hash()));
         assert_eq!(read(&cell), [missing(1), missing(2)]);
-        assert!(!store.is_whole(1, &cell.hash()));
+        assert!(!store.is_whole(1, &cell));
         let (lacking, size) = store.lacking(1, 0, root, &[]);
         assert_eq!((lacking.len(), size), (2, 2 * (203 + 2)));
         store.give(1, &lacking[..1]);
         assert_eq!(read(&cell), [Ok(blob(1)), missing(2)]);
         store.give(1, &lacking);
-        assert!(store.is_whole(1, &cell.hash()));
+        assert!(store.is_whole(1, &cell));
         store.clear();
     }
 
@@ -315,7 +322,7 @@ mod tests {
         assert_eq!(store.len(), 4);
         store.keep([root]);
         assert_eq!(store.len(), 3);
-        assert!(!store.is_whole(0, &blob(9).hash()));
+        assert!(!store.is_whole(0, &blob(9)));
         let again = store.put(0, &blob(7));
         assert_eq!(again as usize, 3);
         assert_eq!(store.announce(0, 0, again, &[]).0, [again]);

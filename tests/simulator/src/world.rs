@@ -400,7 +400,7 @@ impl<'a> World<'a> {
                         .or_default() += 1;
                     break;
                 }
-                if !self.store.is_whole(i, &Cell::from(signed).hash()) {
+                if !self.store.is_whole(i, &Cell::from(signed)) {
                     ask = Some(message.from);
                     *self.report.refused.entry(MISSING).or_default() += 1;
                     continue;

@@ -55,6 +55,11 @@ fn a_full_mesh_is_done_after_four_exchanges() {
     let report = holds(&small());
     assert!(slowest(&report) < 4 * (80 + 16 + 10) + 100, "{report}");
     assert_eq!(report.lost, 0);
+    // What is announced once to all is enough where nothing is lost.
+    assert!(
+        !report.refused.contains_key("with data missing"),
+        "{report}"
+    );
 }
 
 #[test]
@@ -132,7 +137,7 @@ fn silent_deaf_and_restarted_peers_do_not_stop_the_others() {
 
 #[test]
 fn a_fifth_of_liars_of_every_kind_changes_nothing() {
-    for seed in 0..3 {
+    for seed in 0..2 {
         let report = holds(&Config {
             seed,
             peers: 20,
@@ -214,7 +219,7 @@ fn troubles_of_all_kinds_together_end_well() {
     let runs = if std::env::var_os("CONVEXD_LONG").is_some() {
         200
     } else {
-        12
+        8
     };
     for seed in 0..runs {
         let peers = 8 + (seed % 5) as usize;
