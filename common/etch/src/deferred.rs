@@ -200,12 +200,144 @@ impl Deferred {
                 }
             })
             .collect();
-        patches.sort_unstable_by_key(|p| p.at);
-        apply_patches(main, &patches)?;
+        apply_patches(main, &mut patches)?;
         for i in self.used.drain(..) {
             words.store(PAGE_WORDS + 2 * i as usize, 0, Ordering::Release);
         }
         self.set_counts(0, false);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+    use std::sync::Mutex;
+
+    /// A file in memory.
+    struct Bytes(Mutex<Vec<u8>>);
+
+    impl FileLayer for Bytes {
+        fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<usize> {
+            buf.copy_from_slice(&self.0.lock().unwrap()[at as usize..at as usize + buf.len()]);
+            Ok(buf.len())
+        }
+        fn write_at(&self, at: u64, buf: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap()[at as usize..at as usize + buf.len()].copy_from_slice(buf);
+            Ok(buf.len())
+        }
+        fn sync(&self) -> io::Result<()> {
+            Ok(())
+        }
+        fn size(&self) -> io::Result<u64> {
+            Ok(self.0.lock().unwrap().len() as u64)
+        }
+        fn reserve(&self, _: u64, _: u64) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn patch(at: u64, value: u64) -> Patch {
+        Patch {
+            at,
+            len: 8,
+            bytes: value.to_be_bytes(),
+        }
+    }
+
+    #[test]
+    fn the_last_change_of_each_position_is_found_and_reaches_the_file() {
+        let mut deferred = Deferred::private(MOST).unwrap();
+        let file = Bytes(Mutex::new(vec![7; 1 << 20]));
+        let mut model = file.0.lock().unwrap().clone();
+        let mut x = 1u64;
+        let mut random = |below: u64| {
+            x ^= x << 13;
+            x ^= x >> 7;
+            x ^= x << 17;
+            x % below
+        };
+        for round in 0..4 {
+            let mut last = HashMap::new();
+            for _ in 0..50 {
+                // Some positions again and again, many next to each other; all at the unaligned places of the format.
+                let mut patches: Vec<Patch> = (0..400)
+                    .map(|_| {
+                        let span = if random(2) == 0 { 300 } else { 100_000 };
+                        patch(44 + 8 * random(span), random(u64::MAX))
+                    })
+                    .collect();
+                patches.sort_unstable_by_key(|p| p.at);
+                patches.dedup_by_key(|p| p.at);
+                assert!(deferred.has_room(patches.len()));
+                deferred.add(&patches);
+                for p in patches {
+                    last.insert(p.at, u64::from_be_bytes(p.bytes));
+                }
+            }
+            assert_eq!(deferred.len(), last.len());
+            for (at, value) in &last {
+                assert_eq!(deferred.table.slot(*at), Some(*value));
+                model[*at as usize..*at as usize + 8].copy_from_slice(&value.to_be_bytes());
+            }
+            assert_eq!(deferred.table.slot(43), None, "round {round}");
+            deferred.drain(&file).unwrap();
+            assert!(*file.0.lock().unwrap() == model, "round {round}");
+            assert_eq!(deferred.len(), 0);
+            assert!(last.keys().all(|at| deferred.table.slot(*at).is_none()));
+            let words = &deferred.table.words;
+            let free = |i| words.load(PAGE_WORDS + 2 * i, Ordering::Relaxed) == 0;
+            assert!((0..ENTRIES).all(free));
+        }
+    }
+
+    #[test]
+    fn flags_lie_over_the_head_of_their_record_alone() {
+        let mut deferred = Deferred::private(MOST).unwrap();
+        let flags = Patch {
+            at: 1032,
+            len: 1,
+            bytes: [0x23, 0, 0, 0, 0, 0, 0, 0],
+        };
+        deferred.add(&[flags, patch(1033, 99), patch(32 + 500, 5)]);
+        let mut head = [0xaa; 43];
+        deferred.table.overlay_marks(1000, &mut head);
+        assert_eq!(head[32], 0x23);
+        assert_eq!(head[33..41], 99u64.to_be_bytes());
+        assert!(head[..32].iter().chain(&head[41..]).all(|b| *b == 0xaa));
+        // A slot where another record would have its flags is no flag.
+        let mut head = [0xaa; 43];
+        deferred.table.overlay_marks(500, &mut head);
+        assert_eq!(head, [0xaa; 43]);
+        let file = Bytes(Mutex::new(vec![7; 2000]));
+        deferred.drain(&file).unwrap();
+        let bytes = file.0.lock().unwrap();
+        assert_eq!(bytes[1032..1041], [0x23, 0, 0, 0, 0, 0, 0, 0, 99]);
+        assert_eq!(bytes[1041], 7);
+    }
+
+    #[test]
+    fn what_a_dead_writer_left_is_cleared_however_far_it_came() {
+        let words = Arc::new(SharedWords::private(WORDS).unwrap());
+        let table = Table::new(words.clone());
+        table.prepare().unwrap();
+        let mut first = Deferred::take(table.clone(), MOST);
+        first.add(&[patch(100, 1), patch(200, 2)]);
+        drop(first);
+        let second = Deferred::take(table.clone(), MOST);
+        assert_eq!((table.slot(100), table.slot(200)), (None, None));
+        // This one dies in the middle: the number is set, one entry is there, the other is not.
+        second.set_counts(2, false);
+        words.store(PAGE_WORDS + 2 * table.first(400), 400, Ordering::Relaxed);
+        assert!(table.slot(400).is_some());
+        let mut third = Deferred::take(table.clone(), MOST);
+        assert_eq!(table.slot(400), None);
+        third.add(&[patch(300, 3)]);
+        assert_eq!((table.slot(100), table.slot(400)), (None, None));
+        assert_eq!(table.slot(300), Some(3));
+        // A successor hashes as this one did: readers go on with the page.
+        table.prepare().unwrap();
+        assert_eq!(table.slot(300), Some(3));
     }
 }

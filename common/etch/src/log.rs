@@ -19,6 +19,8 @@ const HEADER_BYTES: usize = 160;
 const FRAME_HEAD: usize = 120;
 /// Longest body of a frame. Larger ones do not come from this crate.
 pub(crate) const MAX_BODY: u64 = 512 << 20;
+/// Bytes of memory that are kept from one commit to the next.
+pub(crate) const KEPT: usize = 8 << 20;
 /// Log space is reserved in steps of this many bytes.
 const STEP: u64 = 256 << 10;
 
@@ -131,10 +133,9 @@ impl Frame<'_> {
     }
 
     /// Header, body, zeros up to a full page.
-    fn encode(&self, base: &Base) -> Vec<u8> {
-        let mut b = Vec::with_capacity(
-            self.appended.len() + self.patches.len() * PATCH_BYTES + 2 * PAGE as usize,
-        );
+    fn encode(&self, base: &Base, b: &mut Vec<u8>) {
+        b.clear();
+        b.reserve(self.appended.len() + self.patches.len() * PATCH_BYTES + 2 * PAGE as usize);
         b.extend_from_slice(&FRAME_MAGIC);
         b.extend_from_slice(&base.epoch.to_be_bytes());
         b.extend_from_slice(&self.sequence.to_be_bytes());
@@ -143,7 +144,7 @@ impl Frame<'_> {
         b.extend_from_slice(&(self.patches.len() as u64).to_be_bytes());
         b.extend_from_slice(&self.root);
         b.resize(FRAME_HEAD, 0);
-        pack(&self.appended, &mut b);
+        pack(&self.appended, b);
         let packed = (b.len() - FRAME_HEAD) as u64;
         b[80..88].copy_from_slice(&packed.to_be_bytes());
         for p in &self.patches {
@@ -151,10 +152,9 @@ impl Frame<'_> {
             b.push(p.len);
             b.extend_from_slice(&p.bytes);
         }
-        let sum = checksum(base, &b);
+        let sum = checksum(base, b);
         b[88..120].copy_from_slice(&sum);
         b.resize(b.len().next_multiple_of(PAGE as usize), 0);
-        b
     }
 }
 
@@ -219,6 +219,8 @@ pub(crate) struct Log<F: FileLayer> {
     next: u64,
     /// Physical size known to be reserved.
     reserved: u64,
+    /// Memory for frames: new memory for each would cost more than filling it.
+    buffer: Vec<u8>,
 }
 
 /// What a log file that was found holds.
@@ -301,6 +303,7 @@ impl<F: FileLayer> Log<F> {
             base,
             next: FRAMES_AT,
             reserved,
+            buffer: Vec::new(),
         })
     }
 
@@ -432,15 +435,18 @@ impl<F: FileLayer> Log<F> {
 
     /// Writes a frame after the last one. Not durable yet; a failure leaves the log as it was.
     pub(crate) fn append(&mut self, frame: &Frame<'_>) -> io::Result<Appended> {
-        let b = frame.encode(&self.base);
+        let b = &mut self.buffer;
+        frame.encode(&self.base, b);
         let end = self.next + b.len() as u64;
         if end > self.reserved {
             let to = end.next_multiple_of(STEP);
             self.file.reserve(self.reserved, to)?;
             self.reserved = to;
         }
-        write_all(&self.file, self.next, &b)?;
+        write_all(&self.file, self.next, b)?;
         self.file.start_sync(self.next, b.len() as u64);
+        b.clear();
+        b.shrink_to(KEPT);
         Ok(Appended(end))
     }
 

@@ -243,12 +243,12 @@ fn replay<F: FileLayer>(main: &F, name: &Path, log: &mut Log<F>) -> Result<(), E
     let mut length = log.base.header.length;
     let mut sequence = log.base.sequence;
     log.rewind();
-    while let Some(frame) = log.read_frame(sequence + 1, length)? {
+    while let Some(mut frame) = log.read_frame(sequence + 1, length)? {
         let size = main.size().map_err(io("reading its size"))?;
         main.reserve(size, frame.end())
             .map_err(io("reserving space to replay the redo log"))?;
         write_appended(main, frame.start, &frame.appended)
-            .and_then(|()| apply_patches(main, &frame.patches))
+            .and_then(|()| apply_patches(main, &mut frame.patches))
             .map_err(io("replaying the redo log"))?;
         length = frame.end();
         sequence = frame.sequence;

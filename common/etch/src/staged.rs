@@ -6,7 +6,7 @@ use crate::deferred::Table;
 use crate::format::{Flags, Key, RECORD_HEAD};
 use crate::insert::Space;
 use crate::layer::{FileLayer, read_exact};
-use crate::log::Patch;
+use crate::log::{KEPT, Patch};
 use crate::source::{Fault, Source, in_range};
 
 /// Changes of the open batch.
@@ -29,11 +29,22 @@ impl Staged {
         self.appended.len() as u64 + self.patches.len() as u64 * 17
     }
 
-    /// The changes below the committed length in order of position.
-    pub(crate) fn sorted_patches(&self) -> Vec<Patch> {
-        let mut list: Vec<Patch> = self.patches.values().copied().collect();
-        list.sort_unstable_by_key(|p| p.at);
-        list
+    /// The changes below the committed length, in any order.
+    pub(crate) fn patches(&self) -> Vec<Patch> {
+        self.patches.values().copied().collect()
+    }
+
+    /// An empty batch in the memory of a committed one, given back by its parts.
+    pub(crate) fn reuse(mut appended: Vec<u8>, mut patches: HashMap<u64, Patch>) -> Staged {
+        appended.clear();
+        appended.shrink_to(KEPT);
+        patches.clear();
+        patches.shrink_to(KEPT / 64);
+        Staged {
+            appended,
+            patches,
+            root: None,
+        }
     }
 }
 

@@ -366,13 +366,13 @@ impl<F: FileLayer> Writer<F> {
             self.checkpoint()?;
         }
         let staged = std::mem::take(&mut self.staged);
-        let patches = staged.sorted_patches();
+        let patches = staged.patches();
         if !self.deferred.has_room(patches.len()) {
             self.drain()?;
         }
         let length = self.committed.length + staged.appended.len() as u64;
         self.reserve(length)?;
-        let frame = Frame {
+        let mut frame = Frame {
             sequence: self.sequence + 1,
             start: self.committed.length,
             root: staged.root.unwrap_or(self.committed.root),
@@ -406,11 +406,12 @@ impl<F: FileLayer> Writer<F> {
         };
         if self.deferred.has_room(frame.patches.len()) {
             self.deferred.add(&frame.patches);
-        } else if let Err(e) = apply_patches(&self.main, &frame.patches) {
+        } else if let Err(e) = apply_patches(&self.main, &mut frame.patches) {
             let e = Error::io(&self.name, "writing a commit to the store file")(e);
             return Err(self.fail(e));
         }
         self.publish();
+        self.staged = Staged::reuse(frame.appended.into_owned(), staged.patches);
         Ok(self.durable())
     }
 
@@ -505,8 +506,8 @@ impl<F: FileLayer> Writer<F> {
     }
 }
 
-/// Appended bytes go to the file in calls of this size: one long call makes the system cache them in large units, and each
-/// later change of a slot there costs time in proportion to its unit (measured).
+/// Appended bytes go to the file in calls of this size: one long call makes the system look for large units of memory to cache
+/// them in, which takes longer than it saves (measured).
 const CALL: usize = 16 << 10;
 
 /// Writes appended bytes into the store file.
@@ -523,10 +524,11 @@ const GAP: u64 = 2048;
 /// Longest such write.
 const RUN: u64 = 4096;
 
-/// Writes changes, sorted by position, into the store file: neighbours together.
-pub(crate) fn apply_patches<F: FileLayer>(main: &F, patches: &[Patch]) -> std::io::Result<()> {
+/// Writes changes into the store file in order of position, neighbours together.
+pub(crate) fn apply_patches<F: FileLayer>(main: &F, patches: &mut [Patch]) -> std::io::Result<()> {
+    patches.sort_unstable_by_key(|p| p.at);
     let mut buf = [0u8; RUN as usize];
-    let mut rest = patches;
+    let mut rest = &*patches;
     while let Some(first) = rest.first() {
         let mut end = first.at + u64::from(first.len);
         let mut count = 1;

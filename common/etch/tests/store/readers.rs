@@ -83,7 +83,7 @@ fn threads_read_everything_published_while_chains_collapse_under_them() {
         w.commit().unwrap();
         next += n;
         published.store(next, Ordering::Release);
-        if w.sizes().log_pending > 1 << 20 {
+        if w.sizes().log_pending > 128 << 10 {
             w.checkpoint().unwrap();
         }
     }
