@@ -39,6 +39,41 @@ impl Clock {
     }
 }
 
+/// Notices that the wall clock stepped: nothing is signed until it has passed the times that were signed before a step back, and others
+/// drop what is signed after a step forward.
+#[derive(Debug)]
+pub struct StepWatch {
+    /// Wall time less steady time.
+    offset: i64,
+}
+
+impl StepWatch {
+    /// Milliseconds that are no step: a clock that is being slewed, a process that waited between reading the two clocks.
+    const TOLERANCE: i64 = 2_000;
+
+    /// From now on.
+    #[must_use]
+    pub fn new(now: Now) -> Self {
+        Self {
+            offset: Self::offset(now),
+        }
+    }
+
+    /// By how many milliseconds the clock stepped since the last step that was told, if it did.
+    pub fn stepped(&mut self, now: Now) -> Option<i64> {
+        let offset = Self::offset(now);
+        let step = offset.saturating_sub(self.offset);
+        (step.saturating_abs() > Self::TOLERANCE).then(|| {
+            self.offset = offset;
+            step
+        })
+    }
+
+    fn offset(now: Now) -> i64 {
+        now.wall.saturating_sub_unsigned(now.steady)
+    }
+}
+
 /// Decides and signs.
 #[derive(Debug)]
 pub struct Signatory {
@@ -172,5 +207,21 @@ fn sign(key: &SigningKey, approval: &Approval) -> Answer {
     Answer::Signed {
         signature: serde_bytes::ByteArray::new(signature.to_bytes()),
         value: value.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_of_the_clock_is_told_once_and_a_drift_never() {
+        let now = |wall, steady| Now { wall, steady };
+        let mut watch = StepWatch::new(now(1_000_000, 50));
+        assert_eq!(watch.stepped(now(1_500_000, 500_050)), None);
+        assert_eq!(watch.stepped(now(1_502_000, 500_050)), None);
+        assert_eq!(watch.stepped(now(1_600_000, 500_060)), Some(99_990));
+        assert_eq!(watch.stepped(now(1_600_100, 500_160)), None);
+        assert_eq!(watch.stepped(now(1_500_100, 500_160)), Some(-100_000));
     }
 }

@@ -14,7 +14,7 @@ use ipc::logging::Quiet;
 use ipc::supervision::{
     Alarm, AlarmKind, FromWorker, KeydSettings, Ready, RoleStatus, Settings, ToWorker, WorkerStatus,
 };
-use ipc::{Channel, Epoch, Received, Supervision};
+use ipc::{Channel, Epoch, Received, Supervision, SupervisionError};
 use keys::file::{self, Owner};
 use keys::{IncomingPassphrase, Passphrase, PassphraseError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -23,7 +23,7 @@ use signing::{Kind, Refusal, Suspicion};
 use crate::Failure;
 use crate::journal::Journal;
 use crate::key_link::{Broken, Chunk, KeyLink};
-use crate::signatory::{Clock, Signatory};
+use crate::signatory::{Clock, Signatory, StepWatch};
 use crate::unlock::{LockedStore, UnlockError, check_passphrase_file};
 
 type Supervisor = Supervision<FromWorker, ToWorker>;
@@ -48,7 +48,8 @@ pub fn run() -> ExitCode {
         }
     };
     match work(&supervisor) {
-        Ok(()) => ExitCode::SUCCESS,
+        // Without a supervisor there is nobody to sign for.
+        Ok(()) | Err(Failure::Supervisor(SupervisionError::Closed)) => ExitCode::SUCCESS,
         Err(failure) => {
             log::error!("{failure}");
             // If the supervisor is gone, nobody is left to tell.
@@ -91,7 +92,8 @@ fn work(supervisor: &Supervisor) -> Result<(), Failure> {
     store.require(&key)?;
     let clock = Clock::default();
     let journal = Journal::open(journal)?;
-    let signatory = Signatory::new(key, settings.network, journal, clock.now());
+    let now = clock.now();
+    let signatory = Signatory::new(key, settings.network, journal, now);
     let mut worker = Worker {
         supervisor,
         must_be_locked: requirements == sandbox::Requirements::strict(),
@@ -100,6 +102,7 @@ fn work(supervisor: &Supervisor) -> Result<(), Failure> {
         settings,
         store,
         clock,
+        steps: StepWatch::new(now),
         signatory,
         link: None,
         chunk: Chunk::default(),
@@ -120,6 +123,7 @@ struct Worker<'a> {
     settings: KeydSettings,
     store: LockedStore,
     clock: Clock,
+    steps: StepWatch,
     signatory: Signatory,
     link: Option<KeyLink>,
     chunk: Chunk,
@@ -170,7 +174,14 @@ impl Worker<'_> {
             if ready.requests || ready.room || self.has_more {
                 self.talk(ready.requests)?;
             }
-            self.signatory.extend(self.clock.now())?;
+            let now = self.clock.now();
+            self.signatory.extend(now)?;
+            if let Some(step) = self.steps.stepped(now) {
+                let text = format!(
+                    "the clock of this machine stepped by {step} ms: check its time service. After a step back nothing is signed until the clock has caught up"
+                );
+                self.alarm(AlarmKind::Clock, &text)?;
+            }
         }
     }
 
