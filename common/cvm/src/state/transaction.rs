@@ -1,6 +1,6 @@
 //! Transactions (`spec/04 §3.1`).
 
-use cells::{Cell, CellError, RecordKind};
+use cells::{Cell, CellError, Record, RecordKind};
 
 /// What a transaction does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,5 +117,75 @@ impl Transaction {
             sequence: long(1)?,
             kind,
         }))
+    }
+
+    /// The record.
+    #[must_use]
+    pub fn to_cell(&self) -> Cell {
+        let (kind, fields) = match &self.kind {
+            Kind::Invoke { command } => (RecordKind::Invoke, vec![command.clone()]),
+            Kind::Transfer { target, amount } => (
+                RecordKind::Transfer,
+                vec![target.clone(), Cell::Long(*amount)],
+            ),
+            Kind::Call {
+                target,
+                offer,
+                function,
+                args,
+            } => (
+                RecordKind::Call,
+                vec![
+                    target.clone(),
+                    Cell::Long(*offer),
+                    function.clone(),
+                    args.clone(),
+                ],
+            ),
+            Kind::Multi { mode, transactions } => (
+                RecordKind::Multi,
+                vec![Cell::Long(*mode as i64), transactions.clone()],
+            ),
+        };
+        let head = [Cell::Address(self.origin), Cell::Long(self.sequence)];
+        Cell::from(Record::of_kind(kind, head.into_iter().chain(fields)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transaction_is_read_as_it_was_written() {
+        let invoke = Kind::Invoke {
+            command: Cell::Long(1),
+        };
+        let kinds = [
+            invoke.clone(),
+            Kind::Transfer {
+                target: Cell::Address(12),
+                amount: 5,
+            },
+            Kind::Call {
+                target: Cell::Address(9),
+                offer: 7,
+                function: Cell::Symbol(cells::Symbol::literal("f")),
+                args: Cell::from(cells::Vector::empty()),
+            },
+            Kind::Multi {
+                mode: Mode::Until,
+                transactions: Cell::from(cells::Vector::empty()),
+            },
+        ];
+        for kind in kinds {
+            let transaction = Transaction {
+                origin: 11,
+                sequence: 3,
+                kind,
+            };
+            let read = Transaction::from_cell(&transaction.to_cell()).unwrap();
+            assert_eq!(read, Some(transaction));
+        }
     }
 }
