@@ -48,6 +48,8 @@ pub struct Input {
 #[derive(Debug, Clone)]
 pub struct Round {
     number: u64,
+    /// What it was voted with.
+    electorate: Arc<Electorate>,
     /// The belief with the orders of others as merged and the own one as it was.
     belief: Belief,
     outcome: Option<Outcome>,
@@ -265,6 +267,7 @@ impl Peer {
     pub fn round(&self, now: i64, input: Input) -> Result<Round, MergeError> {
         let mut round = Round {
             number: self.rounds,
+            electorate: self.electorate.clone(),
             belief: self.with_own()?,
             outcome: None,
             order: None,
@@ -327,6 +330,7 @@ impl Peer {
             return Err(MergeError::Stale);
         }
         let asked = round.order.is_some();
+        let mut published = None;
         let (belief, order) = match (round.order, answer) {
             (Some(order), Answer::Signed(signed)) => {
                 let right = signed.key() == Some(&self.key)
@@ -335,7 +339,7 @@ impl Peer {
                     return Err(MergeError::WrongSignature);
                 }
                 let belief = place(&round.belief, &self.key, signed.clone())?;
-                self.published = Some(signed);
+                published = Some(signed);
                 (belief, Some(order))
             }
             (Some(order), Answer::Follow) => {
@@ -351,17 +355,21 @@ impl Peer {
         };
         if let Some(order) = order {
             step.own_changed = !order.same_consensus(&self.order);
-            self.note_own_blocks(&order)?;
+            // Nothing changes before everything that may fail is done.
+            self.last_block = self.latest_own_block(&order)?;
             self.order = order;
         }
-        self.resting = round.resting && !asked;
+        self.published = published.or(self.published.take());
+        let same_voters = Arc::ptr_eq(&round.electorate, &self.electorate);
+        self.resting = round.resting && !asked && same_voters;
         self.belief = belief;
         self.rounds += 1;
         Ok(step)
     }
 
-    /// Own blocks are not to go back in time (`spec/05 §20` number 14).
-    fn note_own_blocks(&mut self, order: &Order) -> Result<(), CellError> {
+    /// The time of the latest own block, with those of a new order: own blocks are not to go back in time (`spec/05 §20` number 14).
+    fn latest_own_block(&self, order: &Order) -> Result<Option<i64>, CellError> {
+        let mut latest = self.last_block;
         let common = common_prefix(&self.order.blocks, &order.blocks)?;
         for block in order.blocks.iter_refs_from(common) {
             let block = block?;
@@ -371,10 +379,10 @@ impl Peer {
                 && let Ok(value) = signed.value_ref().load()
                 && let Ok(block) = Block::from_cell(&value)
             {
-                self.last_block = self.last_block.max(Some(block.timestamp));
+                latest = latest.max(Some(block.timestamp));
             }
         }
-        Ok(())
+        Ok(latest)
     }
 
     /// The blocks to execute now: an empty range when there are none.
