@@ -227,16 +227,25 @@ impl<F: FileLayer> Keeper<F> {
         })
     }
 
-    /// Works the log into the index if it is long enough; says whether it did.
+    /// Prepares a checkpoint if one is due, and says so: what changed is in the file then, and to be synced by another thread while
+    /// batches go on.
     ///
     /// # Errors
     /// When the store fails.
-    pub fn checkpoint_if_due(&mut self) -> Result<bool, etch::Error> {
+    pub fn settle_if_due(&mut self) -> Result<bool, etch::Error> {
         if !self.writer.checkpoint_due() {
             return Ok(false);
         }
-        self.writer.checkpoint()?;
+        self.writer.settle()?;
         Ok(true)
+    }
+
+    /// Works the log into the store file.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn checkpoint(&mut self) -> Result<(), etch::Error> {
+        self.writer.checkpoint()
     }
 
     /// Forgets what is not complete and leaves a plain Etch file.

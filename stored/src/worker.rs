@@ -123,8 +123,9 @@ impl Worker {
         gauges.lock().free = free_space(&readers.store).unwrap_or_default();
         let place = readers.store.try_clone().map_err(Failure::Thread)?;
         let keeper = Keeper::new(writer, settings.reserve);
-        let writing = Writing::new(keeper, place, supervisor.clone(), gauges.clone());
         let (events, queue) = sync_channel(QUEUE);
+        let to_itself = events.clone();
+        let writing = Writing::new(keeper, place, to_itself, supervisor.clone(), gauges.clone());
         let (done, closed) = channel();
         let for_failure = supervisor.clone();
         thread::Builder::new()

@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, SyncSender};
+use std::thread;
 use std::time::Instant;
 
 use ipc::logging::Quiet;
@@ -33,6 +34,8 @@ pub(crate) enum Event {
         epoch: Epoch,
         broken: Option<LinkError>,
     },
+    /// What was in the store file when a checkpoint was prepared is on the disk.
+    Synced(std::io::Result<()>),
     /// Finish and close the store.
     Stop,
 }
@@ -44,8 +47,12 @@ struct Open {
 
 pub(crate) struct Writing {
     keeper: Keeper,
-    /// A file of the same file system, to be asked for its free space.
-    place: File,
+    /// The store file, in a description of its own: to be asked for free space, and to be synced beside the batches. What fails in that
+    /// sync fails again in that of the checkpoint itself.
+    place: Arc<File>,
+    /// A checkpoint is being prepared.
+    settling: bool,
+    events: SyncSender<Event>,
     link: Option<Open>,
     supervisor: Arc<Supervisor>,
     gauges: Arc<Gauges>,
@@ -57,12 +64,15 @@ impl Writing {
     pub(crate) fn new(
         keeper: Keeper,
         place: File,
+        events: SyncSender<Event>,
         supervisor: Arc<Supervisor>,
         gauges: Arc<Gauges>,
     ) -> Self {
         let mut writing = Self {
             keeper,
-            place,
+            place: Arc::new(place),
+            settling: false,
+            events,
             link: None,
             supervisor,
             gauges,
@@ -89,7 +99,7 @@ impl Writing {
                         self.flush()?;
                         continue;
                     }
-                    self.checkpoint()?;
+                    self.prepare_checkpoint()?;
                     match events.recv() {
                         Ok(event) => event,
                         Err(_) => return self.close(),
@@ -117,6 +127,14 @@ impl Writing {
                     ..
                 } => log::info!("a channel of consensusd did not open: {broken}"),
                 Event::Message { .. } | Event::Ended { .. } => {}
+                Event::Synced(result) => {
+                    self.settling = false;
+                    if let Err(error) = result {
+                        log::warn!("{}: {error}", self.keeper.writer().name().display());
+                    }
+                    self.flush()?;
+                    self.checkpoint()?;
+                }
                 Event::Stop => {
                     self.flush()?;
                     return self.close();
@@ -218,20 +236,39 @@ impl Writing {
         }
     }
 
+    /// A checkpoint has thousands of pages to sync. They are begun with here, beside the batches, so that these wait for little.
+    fn prepare_checkpoint(&mut self) -> Result<(), Failure> {
+        if self.settling {
+            return Ok(());
+        }
+        match self.keeper.settle_if_due() {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(error) => return self.trouble(Trouble::Store(error)),
+        }
+        let (file, events) = (self.place.clone(), self.events.clone());
+        thread::Builder::new()
+            .name("syncing".to_owned())
+            .spawn(move || {
+                // When the writing thread is gone, the store is closed.
+                let _ = events.send(Event::Synced(file.sync_data()));
+            })
+            .map_err(Failure::Thread)?;
+        self.settling = true;
+        Ok(())
+    }
+
     fn checkpoint(&mut self) -> Result<(), Failure> {
         let started = Instant::now();
-        let done = match self.keeper.checkpoint_if_due() {
-            Ok(done) => done,
-            Err(error) => return self.trouble(Trouble::Store(error)),
-        };
-        if done {
-            {
-                let mut figures = self.gauges.lock();
-                figures.checkpoints += 1;
-                figures.checkpoint_micros += started.elapsed().as_micros() as u64;
-            }
-            self.measure();
+        if let Err(error) = self.keeper.checkpoint() {
+            return self.trouble(Trouble::Store(error));
         }
+        {
+            let mut figures = self.gauges.lock();
+            figures.checkpoints += 1;
+            figures.checkpoint_micros += started.elapsed().as_micros() as u64;
+        }
+        self.measure();
         Ok(())
     }
 

@@ -211,6 +211,19 @@ fn batches_are_readable_when_they_are_acknowledged_and_a_stop_leaves_a_plain_sto
         }
         other => panic!("{other:?}"),
     }
+    // There was more than one log full; each is worked in beside the batches.
+    let started = Instant::now();
+    let checkpoints = || match process.ask(&ToWorker::Status(5)) {
+        FromWorker::Status(5, status) => {
+            let counters: HashMap<String, u64> = status.counters.into_iter().collect();
+            counters["checkpoints"]
+        }
+        other => panic!("{other:?}"),
+    };
+    while checkpoints() == 0 {
+        assert!(started.elapsed() < PATIENCE, "no checkpoint");
+    }
+    all_there(&reader, 60);
     match process.ask(&ToWorker::Verify) {
         FromWorker::Verified { cells, findings } => {
             assert_eq!((cells, findings), (12_000, vec![]));

@@ -454,6 +454,13 @@ impl<F: FileLayer> Writer<F> {
         self.log.pending() >= self.checkpoint_bytes
     }
 
+    /// Carries changed slots over to the store file now. Nothing about what is durable changes; a caller that then has the file
+    /// synced by another thread, through a descriptor of its own, finds little left to do at the next checkpoint.
+    pub fn settle(&mut self) -> Result<(), Error> {
+        self.check_usable()?;
+        self.drain()
+    }
+
     /// Syncs the store file and starts the log anew. The open batch is not touched.
     pub fn checkpoint(&mut self) -> Result<(), Error> {
         self.check_usable()?;
