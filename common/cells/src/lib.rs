@@ -52,6 +52,7 @@ pub mod text;
 mod trie;
 mod validate;
 mod vector;
+mod views;
 pub mod vlq;
 
 pub use big::BigInt;

@@ -29,6 +29,10 @@ pub(crate) struct Inner {
     prefix: Option<Ref>,
     /// Elements of a leaf, or children of a tree.
     refs: Children,
+    /// The reference holds this as a view (`views.rs`).
+    pub(crate) view: bool,
+    /// A leaf of the packed tree in or below this node is a view.
+    pub(crate) dirty: bool,
 }
 
 /// log2 of the elements that each child but the last of a tree over `count` elements holds.
@@ -82,12 +86,69 @@ impl Node for Inner {
 
 impl Inner {
     fn new(count: u64, refs: Children, prefix: Option<Ref>) -> Self {
-        Self {
+        let mut inner = Self {
             cache: Cache::new(),
             count,
             prefix,
             refs,
+            view: false,
+            dirty: false,
+        };
+        inner.dirty = inner.children_dirty();
+        inner
+    }
+
+    /// Packed trees below this node: children or prefix.
+    fn subtrees(&self) -> &[Ref] {
+        if is_tree(self.count) {
+            &self.refs
+        } else {
+            self.prefix.as_slice()
         }
+    }
+
+    /// The same, each with the index of its first element and its element count.
+    pub(crate) fn subtrees_from(&self) -> impl Iterator<Item = (&Ref, u64, u64)> {
+        let size = self.subtree_size();
+        let packed = self.count - self.count % WIDTH;
+        let all = self.subtrees().iter().enumerate();
+        all.map(move |(i, r)| {
+            let begin = size * i as u64;
+            (r, begin, size.min(packed - begin))
+        })
+    }
+
+    fn subtree_size(&self) -> u64 {
+        if is_tree(self.count) {
+            1 << shift(self.count)
+        } else {
+            self.count - self.count % WIDTH
+        }
+    }
+
+    /// Changes the packed trees below this node, each told the index of its first element.
+    pub(crate) fn for_each_subtree(
+        &mut self,
+        mut change: impl FnMut(&mut Ref, u64) -> Result<(), CellError>,
+    ) -> Result<(), CellError> {
+        let size = self.subtree_size();
+        let subtrees = if is_tree(self.count) {
+            &mut self.refs[..]
+        } else {
+            self.prefix.as_mut_slice()
+        };
+        for (i, r) in subtrees.iter_mut().enumerate() {
+            change(r, size * i as u64)?;
+        }
+        self.dirty = self.children_dirty();
+        Ok(())
+    }
+
+    fn children_dirty(&self) -> bool {
+        self.subtrees().iter().any(|r| match r.in_memory() {
+            Some(Cell::Vector(v)) => v.0.dirty || v.0.view && v.0.count == WIDTH,
+            _ => false,
+        })
     }
 
     /// Count and refs: shared with lists and records.
@@ -170,6 +231,7 @@ impl Vector {
     /// # Errors
     /// When a node can't be read, or the tree is malformed.
     pub fn push(mut self, value: Cell) -> Result<Self, CellError> {
+        self = self.without_view();
         let count = self.0.count;
         if count < WIDTH {
             let inner = own(&mut self.0);
@@ -232,6 +294,7 @@ impl Vector {
             };
             *last = Ref::new(Cell::Vector(child.push_leaf(leaf)?));
         }
+        inner.dirty = inner.children_dirty();
         Ok(self)
     }
 
@@ -240,9 +303,11 @@ impl Vector {
     /// # Errors
     /// When a node can't be read, a tree is malformed, or the count would pass 2^63-1.
     pub fn concat(mut self, other: &Self) -> Result<Self, CellError> {
+        let other = &other.clone().without_view();
         if self.is_empty() {
             return Ok(other.clone());
         }
+        self = self.without_view();
         if other.0.count <= WIDTH {
             for r in &other.0.refs {
                 self = self.push_ref(r.clone())?;
@@ -341,6 +406,14 @@ impl Vector {
         &self.0.refs
     }
 
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.0
+    }
+
+    pub(crate) fn inner_mut(&mut self) -> &mut Inner {
+        Arc::make_mut(&mut self.0)
+    }
+
     pub(crate) fn node(&self) -> &dyn Node {
         &*self.0
     }
@@ -377,10 +450,16 @@ impl Vector {
 const MALFORMED: CellError =
     CellError::Malformed("child of a vector is no vector of the right count");
 
+/// Exclusive access to the node of a vector, see [`own`].
+pub(crate) fn own_node(vector: &mut Vector) -> &mut Inner {
+    own(&mut vector.0)
+}
+
 /// Exclusive access to a node about to change; its cached encoding is dropped.
 fn own(inner: &mut Arc<Inner>) -> &mut Inner {
     let inner = Arc::make_mut(inner);
     inner.cache.reset();
+    inner.view = false;
     inner
 }
 
@@ -448,6 +527,7 @@ fn put(inner: &mut Arc<Inner>, i: u64, value: Ref) -> Result<(), CellError> {
         Cell::Vector(mut v) if v.0.count == count => {
             let done = put(&mut v.0, i, value);
             *child = Ref::new(Cell::Vector(v));
+            inner.dirty = inner.dirty && inner.children_dirty();
             done
         }
         other => {

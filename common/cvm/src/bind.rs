@@ -4,6 +4,7 @@ use cells::{Cell, Vector};
 
 use crate::context::Context;
 use crate::exit::{Code, Exit, Outcome};
+use crate::natives::leaf_views;
 use crate::op::Pattern;
 use crate::value;
 
@@ -109,7 +110,7 @@ pub(crate) fn parameters(ctx: &mut Context<'_>, params: &Params, args: &mut [Cel
                     next += taken;
                     match &view {
                         Some(view) if taken == 1 && next == 2 => view.clone(),
-                        _ => Cell::from(rest.iter().cloned().collect::<Vector>()),
+                        _ => Cell::from(rest.iter().cloned().collect::<Vector>().into_view()),
                     }
                 } else {
                     next += 1;
@@ -191,7 +192,7 @@ impl Elements {
         // Few elements are copied one by one, so that all of a view of `reduce` makes a value of its own.
         if let Self::Data(Cell::Vector(v), count) = self
             && *count > 16
-            && let Some(part) = v.slice(start, start + n)?
+            && let Some(part) = leaf_views::part(&v.clone().without_view(), start, start + n)?
         {
             return Ok(Cell::from(part));
         }
@@ -199,7 +200,11 @@ impl Elements {
         for i in start..start + n {
             part.push(self.get(i)?);
         }
-        Ok(Cell::from(part.into_iter().collect::<Vector>()))
+        let part: Vector = part.into_iter().collect();
+        Ok(Cell::from(match self {
+            Self::Args(_) => part.into_view(),
+            Self::Data(..) => part,
+        }))
     }
 }
 

@@ -3,7 +3,7 @@
 use cells::{Cell, Index, List, Map, Set, Vector};
 
 use super::args::take;
-use super::{Arity, Kind, Native};
+use super::{Arity, Kind, Native, leaf_views};
 use crate::context::Context;
 use crate::exit::{Code, Outcome};
 use crate::juice;
@@ -208,7 +208,7 @@ fn vector(ctx: &mut Context<'_>, args: &mut [Cell]) -> Outcome {
     let cost = juice::build(args.len() as u64);
     ctx.precheck(cost)?;
     let vector: Vector = args.iter_mut().map(take).collect();
-    ctx.done(cost, vector)
+    ctx.done(cost, vector.into_view())
 }
 
 fn list(ctx: &mut Context<'_>, args: &mut [Cell]) -> Outcome {
@@ -269,9 +269,12 @@ fn concat(ctx: &mut Context<'_>, args: &mut [Cell]) -> Outcome {
         several = !all.is_nil();
         all = match all {
             Cell::Nil if matches!(next, Cell::List(_)) => next,
+            Cell::Nil if matches!(next, Cell::Set(_)) => {
+                value::to_vector(&next)?.into_view().into()
+            }
             Cell::Nil => value::to_vector(&next)?.into(),
-            Cell::List(list) => list.concat(&to_list(&next)?)?.into(),
-            Cell::Vector(vector) => vector.concat(&value::to_vector(&next)?)?.into(),
+            Cell::List(list) => leaf_views::append_list(list, &to_list(&next)?)?.into(),
+            Cell::Vector(vector) => leaf_views::append(vector, &next)?.into(),
             other => other,
         };
     }
@@ -300,7 +303,10 @@ fn vec(ctx: &mut Context<'_>, args: &mut [Cell]) -> Outcome {
     };
     let cost = juice::build(count);
     ctx.precheck(cost)?;
-    let mut vector = value::to_vector(&args[0])?;
+    let mut vector = value::to_vector(&args[0])?.without_view();
+    if matches!(args[0], Cell::Set(_)) {
+        vector = vector.into_view();
+    }
     if ctx
         .view
         .as_ref()
@@ -317,7 +323,7 @@ fn reverse(ctx: &mut Context<'_>, args: &mut [Cell]) -> Outcome {
         return Err(ctx.cast(args, 0, "Sequence"));
     }
     let reversed = match ctx.independent(take(&mut args[0])) {
-        Cell::Vector(v) => Cell::from(List::from_reversed(v)),
+        Cell::Vector(v) => Cell::from(List::from_reversed(v.without_view())),
         Cell::List(l) => Cell::from(l.reversed().clone()),
         _ => Cell::from(List::empty()),
     };
@@ -360,16 +366,25 @@ fn into(ctx: &mut Context<'_>, args: &mut [Cell]) -> Outcome {
     if !args[1].is_nil() && !value::is_data_structure(&args[1]) {
         return Err(ctx.cast_value(&args[1], "DataStructure"));
     }
-    let mut all = take(&mut args[0]);
-    value::for_each(&args[1], |element| {
-        match value::conj(take(&mut all), element)? {
-            Some(more) => {
-                all = more;
-                Ok(())
-            }
-            None => Err(ctx.error(Code::Argument, "Invalid element type for 'into'")),
+    let all = match take(&mut args[0]) {
+        Cell::Vector(vector) => leaf_views::append(vector, &args[1])?.into(),
+        Cell::List(list) => {
+            let reversed = leaf_views::append(list.reversed().clone(), &args[1])?;
+            List::from_reversed(reversed).into()
         }
-    })?;
+        mut all => {
+            value::for_each(&args[1], |element| {
+                match value::conj(take(&mut all), element)? {
+                    Some(more) => {
+                        all = more;
+                        Ok(())
+                    }
+                    None => Err(ctx.error(Code::Argument, "Invalid element type for 'into'")),
+                }
+            })?;
+            all
+        }
+    };
     let all = ctx.independent(all);
     ctx.done(cost, all)
 }

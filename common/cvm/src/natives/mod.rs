@@ -13,6 +13,7 @@ mod compare;
 mod control;
 mod digest;
 mod eval;
+pub(crate) mod leaf_views;
 mod peers;
 mod predicates;
 mod read;

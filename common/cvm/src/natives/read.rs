@@ -3,7 +3,7 @@
 use cells::{Cell, Ref, Vector};
 
 use super::args::take;
-use super::{Arity, Kind, Native};
+use super::{Arity, Kind, Native, leaf_views};
 use crate::context::Context;
 use crate::exit::{Code, Outcome};
 use crate::juice;
@@ -303,7 +303,7 @@ fn keys(ctx: &mut Context<'_>, args: &mut [Cell]) -> Outcome {
         keys.push(Ref::new(key));
         Outcome::Ok(())
     })?;
-    ctx.done(cost, Vector::from_refs(keys))
+    ctx.done(cost, Vector::from_refs(keys).into_view())
 }
 
 fn values(ctx: &mut Context<'_>, args: &mut [Cell]) -> Outcome {
@@ -313,7 +313,7 @@ fn values(ctx: &mut Context<'_>, args: &mut [Cell]) -> Outcome {
         values.push(Ref::new(value));
         Outcome::Ok(())
     })?;
-    ctx.done(cost, Vector::from_refs(values))
+    ctx.done(cost, Vector::from_refs(values).into_view())
 }
 
 /// Checks that the argument is a map, and that a vector of as many elements can be paid.
@@ -437,8 +437,11 @@ fn next(ctx: &mut Context<'_>, args: &mut [Cell]) -> Outcome {
     let count = value::count(&args[0])?.unwrap_or(0);
     let rest = match &args[0] {
         _ if count <= 1 => Cell::Nil,
-        Cell::List(list) => list.slice(1, count)?.into(),
-        other => value::to_vector(other)?.slice(1, count)?.into(),
+        Cell::List(list) => leaf_views::list_part(list, 1, count)?.into(),
+        set @ Cell::Set(_) => {
+            leaf_views::part(&value::to_vector(set)?.into_view(), 1, count)?.into()
+        }
+        other => leaf_views::part(&value::to_vector(other)?, 1, count)?.into(),
     };
     ctx.done(juice::SIMPLE, rest)
 }
@@ -469,7 +472,13 @@ fn slice(ctx: &mut Context<'_>, args: &mut [Cell]) -> Outcome {
         juice::slice(len)
     };
     ctx.precheck(cost)?;
-    match value::slice(&args[0], start as u64, end as u64)? {
+    let (start, stop) = (start as u64, end as u64);
+    let part = match &args[0] {
+        Cell::Vector(vector) => leaf_views::part(vector, start, stop)?.map(Cell::from),
+        Cell::List(list) => leaf_views::list_part(list, start, stop)?.map(Cell::from),
+        other => value::slice(other, start, stop)?,
+    };
+    match part {
         Some(part) => ctx.done(cost, part),
         None => Err(ctx.out_of_bounds(end)),
     }

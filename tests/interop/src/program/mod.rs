@@ -5,6 +5,7 @@
 mod control;
 mod effects;
 mod literals;
+mod sequences;
 mod signatures;
 
 use crate::form::Form;
@@ -84,6 +85,9 @@ impl<'a> Generator<'a> {
 
     /// A whole program.
     pub fn program(&mut self) -> Form {
+        if self.rng.chance(6) {
+            return self.sequences();
+        }
         match self.rng.below(10) {
             0..=4 => {
                 let depth = self.rng.between(2, 6);
