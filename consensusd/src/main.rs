@@ -1,9 +1,12 @@
-//! `consensusd`: the process around [`consensusd`].
+//! `consensusd`: the process around [`consensusd::shell`].
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 
+/// Many small values, made on one thread and freed on another.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
-    eprintln!("consensusd: to be started by the supervisor only");
-    ExitCode::from(64)
+    consensusd::shell::run()
 }

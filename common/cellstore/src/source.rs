@@ -15,21 +15,32 @@ pub struct StoreSource {
     /// Direct-mapped by hash: a cell evicts the one in its place, so nothing grows whatever is read.
     cache: Box<[Mutex<Shard>]>,
     /// What the values read hold on to.
-    this: Weak<Self>,
+    holds: Weak<dyn Source>,
 }
 
 impl StoreSource {
     /// A source over `reader` that keeps up to `cells` decoded cells (rounded up), each of at most 16 KiB encoded.
     #[must_use]
     pub fn new(reader: etch::Reader, cells: usize) -> Arc<Self> {
+        Arc::new_cyclic(|this: &Weak<Self>| Self::build(reader, cells, this.clone()))
+    }
+
+    /// As [`StoreSource::new`], for values that hold on to another source than this one: to one that asks whichever store is in force
+    /// when the value is looked into.
+    #[must_use]
+    pub fn held_by(reader: etch::Reader, cells: usize, holds: Weak<dyn Source>) -> Arc<Self> {
+        Arc::new(Self::build(reader, cells, holds))
+    }
+
+    fn build(reader: etch::Reader, cells: usize, holds: Weak<dyn Source>) -> Self {
         let shards = cells.div_ceil(SHARD).max(1);
-        Arc::new_cyclic(|this| Self {
+        Self {
             reader,
             cache: (0..shards)
                 .map(|_| Mutex::new([const { None }; SHARD]))
                 .collect(),
-            this: this.clone(),
-        })
+            holds,
+        }
     }
 
     /// The reader of the store.
@@ -79,7 +90,7 @@ impl Source for StoreSource {
             Ok(None) => return Err(CellError::Missing(*hash)),
             Err(error) => return Err(failure(*hash, &error)),
         };
-        let source = self.this.upgrade().map(|this| this as Arc<dyn Source>);
+        let source = self.holds.upgrade();
         let decoder = source.map_or_else(Decoder::new, Decoder::with_source);
         let cell =
             decode_stored(*hash, &encoding, &decoder).map_err(|error| failure(*hash, &error))?;

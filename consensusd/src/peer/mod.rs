@@ -312,6 +312,18 @@ impl Core {
         }
     }
 
+    /// True when all that was accepted is executed, written down and answered.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.queue.unanswered() == 0
+            && self.queue.is_empty()
+            && self.unfinal.is_empty()
+            && self.making.is_idle()
+            && self.withheld.is_empty()
+            && !self.dirty
+            && self.saver.in_flight() == 0
+    }
+
     /// Counters since the start.
     #[must_use]
     pub fn counters(&self) -> &Counters {
