@@ -9,7 +9,7 @@ use super::event::Target;
 use crate::source::Shelf;
 
 /// Bytes that one acquisition may bring.
-pub const MAX_BYTES: usize = 256 << 20;
+pub const MAX_BYTES: usize = 128 << 20;
 /// Cells that one acquisition may ask for.
 const MAX_CELLS: usize = 1 << 22;
 

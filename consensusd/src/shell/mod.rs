@@ -21,8 +21,8 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -45,6 +45,7 @@ type Supervisor = Supervision<FromWorker, ToWorker>;
 #[must_use]
 pub fn run() -> ExitCode {
     ipc::logging::init();
+    let warmed = warm_up();
     let supervisor = match Supervisor::inherited() {
         Ok(supervisor) => Arc::new(supervisor),
         Err(e) => {
@@ -53,10 +54,29 @@ pub fn run() -> ExitCode {
             return ExitCode::from(failure.exit_code());
         }
     };
-    match work(&supervisor) {
+    match warmed.and_then(|()| work(&supervisor)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => ExitCode::from(report(&supervisor, &failure)),
     }
+}
+
+/// Runs as many threads at once as the process will have later on. The C library asks for the number of processors when a ninth
+/// thread of a process allocates; it reads a file for that, which the sandbox forbids, and keeps the answer.
+fn warm_up() -> Result<(), Failure> {
+    const THREADS: usize = 24;
+    let all = Arc::new(Barrier::new(THREADS));
+    let start = |_| {
+        let all = all.clone();
+        thread::Builder::new().spawn(move || {
+            all.wait();
+        })
+    };
+    let started: Result<Vec<_>, _> = (0..THREADS).map(start).collect();
+    for thread in started.map_err(Failure::Thread)? {
+        // It does nothing that could fail.
+        let _ = thread.join();
+    }
+    Ok(())
 }
 
 /// Tells the supervisor why this ends.
