@@ -70,9 +70,15 @@ fn repair(bytes: &[u8], limit: Option<ScanLimit>) {
 
 /// Opens it for writing, as a peer would.
 fn write(bytes: &[u8], log: Vec<u8>, keys: &[Key]) {
+    // With a log that fits, the data ends where both say, and what a slot points to beyond that is damage. Without one the index
+    // tells where it ends.
+    let data = match header(&Image(bytes)) {
+        Ok(header) if !log.is_empty() => &bytes[..bytes.len().min(header.length as usize)],
+        _ => bytes,
+    };
     let before: Vec<&Key> = keys
         .iter()
-        .filter(|k| matches!(find(&Image(bytes), k), Ok(Some(_))))
+        .filter(|k| matches!(find(&Image(data), k), Ok(Some(_))))
         .collect();
     let (main, log) = (MemoryFile::new(bytes.to_vec()), MemoryFile::new(log));
     let Ok(mut writer) = open(&main, &log) else {
