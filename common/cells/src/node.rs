@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 use once_cell::race::OnceBox;
 
@@ -58,6 +58,8 @@ pub(crate) struct Cache {
     meta: OnceBox<Meta>,
     /// Bytes of the encoding; 0, which no encoding has, is unknown.
     len: AtomicU32,
+    /// Of sets: levels below this node, all of which were found to be as they should be, plus one; 0 is unknown.
+    levels: AtomicU16,
     memory: AtomicU64,
 }
 
@@ -66,6 +68,7 @@ impl Cache {
         Self {
             meta: OnceBox::new(),
             len: AtomicU32::new(0),
+            levels: AtomicU16::new(0),
             memory: AtomicU64::new(UNKNOWN),
         }
     }
@@ -86,6 +89,14 @@ impl Cache {
             0 => self.get().map(|meta| meta.encoding().len()),
             len => Some(len as usize),
         }
+    }
+
+    pub(crate) fn levels(&self) -> Option<u16> {
+        self.levels.load(Ordering::Relaxed).checked_sub(1)
+    }
+
+    pub(crate) fn set_levels(&self, levels: u16) {
+        self.levels.store(levels + 1, Ordering::Relaxed);
     }
 
     pub(crate) fn memory(&self) -> Option<u64> {

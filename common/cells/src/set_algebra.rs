@@ -95,12 +95,15 @@ struct Walk {
     steps: u64,
 }
 
+/// Steps in which trees that claim fewer elements than they have may still be walked.
+const STEPS: u64 = 1 << 14;
+
 impl Walk {
     fn new(a: &Set, b: &Set) -> Self {
-        let elements = a.count().saturating_add(b.count());
+        let fewer = a.count().min(b.count());
         Self {
             depth: 0,
-            steps: elements.saturating_add(2).saturating_mul(64),
+            steps: fewer.saturating_add(2).saturating_mul(128).max(STEPS),
         }
     }
 
@@ -132,6 +135,22 @@ fn merge(
     level: u32,
     walk: &mut Walk,
 ) -> Result<SetTrie, CellError> {
+    if is_nothing(x) || is_nothing(y) {
+        // Nothing happens to any element, or the same to all: only what can be wrong with a tree is left to be seen.
+        let (tree, kept) = if is_nothing(y) {
+            (x, op.keeps_left())
+        } else {
+            (y, op.keeps_right())
+        };
+        if tree.as_tree().is_none() {
+            check_depth(walk.depth)?;
+            return leaf_leaf(x, y, op);
+        }
+        if let Some(levels) = levels(tree, walk.depth)? {
+            check_depth(walk.depth + u32::from(levels))?;
+            return Ok(if kept { tree.clone() } else { SetTrie::empty() });
+        }
+    }
     walk.enter()?;
     let merged = match (x.as_tree(), y.as_tree()) {
         (None, None) => leaf_leaf(x, y, op),
@@ -142,6 +161,31 @@ fn merge(
     };
     walk.leave();
     merged
+}
+
+fn is_nothing(set: &SetTrie) -> bool {
+    set.as_leaf().is_some_and(<[SetEntry]>::is_empty)
+}
+
+/// Levels below this tree; `None` where a leaf without elements is in it.
+fn levels(tree: &SetTrie, depth: u32) -> Result<Option<u16>, CellError> {
+    let Some((_, mask, children)) = tree.as_tree() else {
+        return Ok((!is_nothing(tree)).then_some(0));
+    };
+    if let Some(levels) = tree.node().cache().levels() {
+        return Ok(Some(levels));
+    }
+    check_depth(depth)?;
+    let mut most = 0;
+    for (_, r) in digits(mask).zip(children) {
+        let below = trie::child::<SetEntry>(r)?;
+        match levels(&below, depth + 1)? {
+            Some(levels) => most = most.max(levels + 1),
+            None => return Ok(None),
+        }
+    }
+    tree.node().cache().set_levels(most);
+    Ok(Some(most))
 }
 
 fn leaf_leaf(a: &SetTrie, b: &SetTrie, op: SetOp) -> Result<SetTrie, CellError> {

@@ -261,6 +261,9 @@ fn bind_vector(ctx: &mut Context<'_>, forms: Vector, elements: Elements) -> Outc
                 ));
             };
             let form = level.forms.get(level.at + 1)?.unwrap_or(Cell::Nil);
+            if matches!(level.elements, Elements::Data(..)) {
+                ctx.copy_unpaid(taken)?;
+            }
             let value = level.elements.range(level.at, taken)?;
             level.at += 2;
             (form, value)

@@ -17,6 +17,12 @@ use crate::state::{Account, Mark, State};
 /// Arguments of a call.
 pub type Args = SmallVec<[Cell; 8]>;
 
+/// Elements that an execution may copy or visit in all without paying for them, and that one function may copy so. Honest
+/// code stays far below; what a few shared cells can claim to hold is far above, and the reference does not come to
+/// an end with it.
+const PATIENCE: u64 = 1 << 28;
+const MAX_UNPAID_COPY: u64 = 1 << 22;
+
 /// What stays from one execution to the next: the rules and the cache of prepared ops. One for each thread.
 #[derive(Debug)]
 pub struct Machine {
@@ -117,6 +123,8 @@ pub struct Context<'a> {
     pub(crate) recorder: Option<Recorder>,
     juice: u64,
     limit: u64,
+    /// What is left of the elements that may be visited without being paid for.
+    pub patience: u64,
 }
 
 /// What is remembered of the first successful `try` inside an `unquote`.
@@ -192,6 +200,7 @@ impl<'a> Context<'a> {
             recorder: None,
             juice: 0,
             limit: start.limit,
+            patience: PATIENCE,
         }
     }
 
@@ -307,6 +316,32 @@ impl<'a> Context<'a> {
     pub fn charge_beyond(&mut self, n: u64) -> Outcome<()> {
         self.limit = self.limit.saturating_add(n).min(juice::MAX);
         self.charge(n)
+    }
+
+    /// Notes that `n` elements are about to be visited for which the juice of the function doesn't pay.
+    ///
+    /// # Errors
+    /// A host fault when these are too many in all.
+    #[inline]
+    pub(crate) fn visit_unpaid(&mut self, n: u64) -> Outcome<()> {
+        match self.patience.checked_sub(n) {
+            Some(left) => {
+                self.patience = left;
+                Ok(())
+            }
+            None => Err(Exit::host_fault("more work than anybody pays for")),
+        }
+    }
+
+    /// As [`Context::visit_unpaid`] for elements that are copied, and so need memory.
+    ///
+    /// # Errors
+    /// A host fault when these are too many at once, or in all.
+    pub(crate) fn copy_unpaid(&mut self, n: u64) -> Outcome<()> {
+        if n > MAX_UNPAID_COPY {
+            return Err(Exit::host_fault("more elements than anybody pays for"));
+        }
+        self.visit_unpaid(n)
     }
 
     fn out_of_juice(&mut self) -> Exit {

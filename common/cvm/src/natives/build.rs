@@ -340,7 +340,10 @@ fn cons(ctx: &mut Context<'_>, args: &mut [Cell]) -> Outcome {
     let tail = take(&mut args[last]);
     let mut list = match tail {
         Cell::List(list) => list,
-        other => to_list(&other)?,
+        other => {
+            ctx.copy_unpaid(value::count(&other)?.unwrap_or(0))?;
+            to_list(&other)?
+        }
     };
     for element in args[..last].iter_mut().rev() {
         list = list.cons(take(element))?;

@@ -352,6 +352,9 @@ fn map(ctx: &mut Context<'_>, args: &mut [Cell]) -> Outcome {
     ctx.done(cost, made)
 }
 
+/// What a step of `reduce` counts among elements that are visited without being paid for.
+const STEP: u64 = 16;
+
 fn reduce(ctx: &mut Context<'_>, args: &mut [Cell]) -> Outcome {
     if !call::is_callable(&args[0]) {
         return Err(ctx.cast(args, 0, "Function"));
@@ -386,6 +389,8 @@ fn reduce_elements(ctx: &mut Context<'_>, args: &mut [Cell], n: u64) -> Outcome 
     };
     let mut views = Views::of(&args[0]);
     while next < n {
+        // A function that is data costs no juice.
+        ctx.visit_unpaid(STEP)?;
         let element = value::element(&args[last], next)?.unwrap_or(Cell::Nil);
         reached = match &mut views {
             Some(views) => views.call(ctx, &args[0], reached, element)?,

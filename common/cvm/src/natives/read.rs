@@ -355,10 +355,10 @@ fn get_in(ctx: &mut Context<'_>, args: &mut [Cell]) -> Outcome {
     if !args[1].is_nil() && !value::is_sequence(&args[1]) {
         return Err(ctx.cast_value(&args[1], "Sequence"));
     }
-    let path = value::to_vector(&args[1])?;
-    let cost = juice::linear(juice::GET, juice::GET, path.count());
+    let length = value::count(&args[1])?.unwrap_or(0);
+    let cost = juice::linear(juice::GET, juice::GET, length);
     let mut at = Some(take(&mut args[0]));
-    for key in path.iter() {
+    for i in 0..length {
         let collection = match at {
             Some(collection) if !collection.is_nil() => collection,
             _ => {
@@ -369,7 +369,8 @@ fn get_in(ctx: &mut Context<'_>, args: &mut [Cell]) -> Outcome {
         if !value::is_data_structure(&collection) {
             return Err(ctx.cast_value(&collection, "DataStructure"));
         }
-        at = value::get(&collection, &key?)?;
+        let key = value::element(&args[1], i)?.unwrap_or(Cell::Nil);
+        at = value::get(&collection, &key)?;
         if at.is_none() {
             break;
         }
@@ -435,6 +436,9 @@ fn next(ctx: &mut Context<'_>, args: &mut [Cell]) -> Outcome {
         return Err(ctx.cast(args, 0, "Sequence"));
     }
     let count = value::count(&args[0])?.unwrap_or(0);
+    if !matches!(args[0], Cell::List(_)) {
+        ctx.copy_unpaid(count)?;
+    }
     let rest = match &args[0] {
         _ if count <= 1 => Cell::Nil,
         Cell::List(list) => leaf_views::list_part(list, 1, count)?.into(),

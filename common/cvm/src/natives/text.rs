@@ -256,6 +256,9 @@ fn split_cost(scan: u64, parts: usize) -> u64 {
         .min(juice::MAX)
 }
 
+/// Far more strings than a text that can be paid for is made of; only shared cells hold more.
+const MAX_JOINED: u64 = 1 << 22;
+
 fn join(ctx: &mut Context<'_>, args: &mut [Cell]) -> Outcome {
     if !args[0].is_nil() && !value::is_sequence(&args[0]) {
         return Err(ctx.cast(args, 0, "Sequence"));
@@ -277,18 +280,18 @@ fn join(ctx: &mut Context<'_>, args: &mut [Cell]) -> Outcome {
     };
     // All elements are looked at, even when the text is too long already: a wrong one decides the outcome.
     let mut all = true;
-    match &args[0] {
-        Cell::Vector(v) => {
-            for element in v.iter() {
-                all = all && add(element?)?;
-            }
+    let count = value::count(&args[0])?.unwrap_or(0);
+    for i in 0..count {
+        if i >= MAX_JOINED {
+            return Err(Exit::host_fault(
+                "more strings to join than anybody pays for",
+            ));
         }
-        Cell::List(l) => {
-            for element in l.iter() {
-                all = all && add(element?)?;
-            }
+        let element = value::element(&args[0], i)?.unwrap_or(Cell::Nil);
+        if !add(element)? {
+            all = false;
+            break;
         }
-        _ => {}
     }
     if !all {
         return Err::<Cell, Exit>(ctx.error(Code::Cast, "Element in join is not a String."));

@@ -175,13 +175,15 @@ fn assoc_in(ctx: &mut Context<'_>, args: &mut [Cell]) -> Outcome {
     if !args[1].is_nil() && !value::is_sequence(&args[1]) {
         return Err(ctx.cast(args, 1, "Sequence"));
     }
-    let path = value::to_vector(&args[1])?;
-    let cost = juice::linear(juice::ASSOC_IN, juice::ASSOC_IN, path.count());
+    let length = value::count(&args[1])?.unwrap_or(0);
+    // Each key may need a map of its own.
+    ctx.copy_unpaid(length)?;
+    let cost = juice::linear(juice::ASSOC_IN, juice::ASSOC_IN, length);
     // Down: what each key of the path is to be put into.
     let mut levels = Vec::new();
     let mut at = take(&mut args[0]);
-    for key in path.iter() {
-        let key = key?;
+    for i in 0..length {
+        let key = value::element(&args[1], i)?.unwrap_or(Cell::Nil);
         let collection = or_map(at);
         if !value::is_data_structure(&collection) {
             return Err(ctx.cast_value(&collection, "DataStructure"));
