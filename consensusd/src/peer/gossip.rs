@@ -109,7 +109,6 @@ impl Core {
             Ok(offers) => offers,
             Err(_) => return,
         };
-        self.gossip.last_heard = now.steady;
         self.counters.refused_orders += offers.refused.len() as u64;
         let mut incomplete = offers.refused.iter().any(|dropped| {
             use consensus::{DropReason, OrderFault};
@@ -137,12 +136,16 @@ impl Core {
                 Err(_) => return,
             }
         }
+        if !incomplete {
+            self.gossip.last_heard = now.steady;
+        }
         // A stranger can't make us ask for anything; what it lacks comes with the next poll.
         if incomplete
             && trusted
             && let Some(target) = from
             && let Ok(acquisition) = Acquisition::of_message(message.clone(), target, &self.shelf)
         {
+            self.gossip.last_heard = now.steady;
             self.acquire(acquisition, now);
         }
     }

@@ -233,7 +233,7 @@ impl Core {
                 out.push(Action::Alarm(AlarmKind::Store, text));
             }
             Event::Link(Channel::Store, up) => self.saver.link(up),
-            Event::Link(Channel::Net, up) => self.link_net(up, out),
+            Event::Link(Channel::Net, up) => self.link_net(up, now, out),
             Event::Link(Channel::Key, up) => self.link_key(up, now, out),
         }
     }
@@ -249,7 +249,7 @@ impl Core {
         self.try_seal(now, out);
         self.saver.send(now.steady, out);
         self.try_compact(out);
-        self.tell(out);
+        self.tell(now, out);
         if more {
             Next::Now
         } else {
@@ -301,14 +301,14 @@ impl Core {
         }
     }
 
-    fn link_net(&mut self, up: bool, out: &mut Vec<Action>) {
+    fn link_net(&mut self, up: bool, now: Now, out: &mut Vec<Action>) {
         self.net = up;
         self.gossip.disconnected();
         self.key.challenged.clear();
         self.queue.forget_requesters();
         self.told.forget();
         if up {
-            self.tell(out);
+            self.tell(now, out);
         }
     }
 

@@ -9,12 +9,14 @@ use signing::Now;
 use wire::Status;
 
 use super::Core;
-use super::event::{Action, Outgoing, View};
+use super::event::{Action, AlarmKind, Outgoing, View};
 
 /// Most peers that `netd` is told.
 const MAX_PEERS: usize = 4_096;
 /// Longest host name with port, bytes.
 const MAX_HOST: u64 = 300;
+/// Milliseconds between two looks at the peers of the state.
+const LOOK: u64 = 1_000;
 /// Milliseconds within which a peer counts as heard from.
 const HEARD: u64 = 60_000;
 
@@ -23,8 +25,23 @@ const HEARD: u64 = 60_000;
 pub(super) struct Told {
     /// The status as last told.
     pub(super) status: Option<Vec<u8>>,
-    peers: Option<Hash>,
+    peers: Option<Vec<Connectable>>,
+    /// When the peers of the state are looked at again (steady milliseconds).
+    peers_not_before: u64,
+    /// Controller, own shares and host of this peer.
+    own: Option<Own>,
     view: Option<(Hash, Option<&'static str>)>,
+}
+
+/// Key, host and stake of a peer of the state.
+type Connectable = (crypto::AccountKey, String, i64);
+
+/// What the chain says of this peer that only its controller should change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Own {
+    controller: Option<u64>,
+    stake: i64,
+    host: Option<String>,
 }
 
 impl Told {
@@ -32,6 +49,7 @@ impl Told {
     pub(super) fn forget(&mut self) {
         self.status = None;
         self.peers = None;
+        self.peers_not_before = 0;
     }
 }
 
@@ -93,9 +111,14 @@ impl Core {
     }
 
     /// Tells `netd` what it has to know, when that changed.
-    pub(super) fn tell(&mut self, out: &mut Vec<Action>) {
+    pub(super) fn tell(&mut self, now: Now, out: &mut Vec<Action>) {
         if self.told.view.is_none() {
             self.tell_view(out);
+        }
+        let look = now.steady >= self.told.peers_not_before;
+        if look {
+            self.told.peers_not_before = now.steady + LOOK;
+            self.watch_own(out);
         }
         if !self.net {
             return;
@@ -110,12 +133,45 @@ impl Core {
                     .map(|status| Action::Net(Outgoing::Status(status))),
             );
         }
-        let peers = self.peers_hash();
-        if self.told.peers != Some(peers) {
-            self.told.peers = Some(peers);
-            let list = self.connectable();
+        if !look {
+            return;
+        }
+        let list = self.connectable();
+        if self
+            .told
+            .peers
+            .as_ref()
+            .is_none_or(|told| differ(told, &list))
+        {
+            self.told.peers = Some(list.clone());
             out.push(Action::Net(Outgoing::Peers(list)));
         }
+    }
+
+    /// An alarm when stake, controller or host of this peer changed (DESIGN §4).
+    fn watch_own(&mut self, out: &mut Vec<Action>) {
+        let own = self.own();
+        if let (Some(before), now) = (&self.told.own, &own)
+            && now.as_ref() != Some(before)
+        {
+            let text = match now {
+                Some(now) => format!("the state has changed this peer from {before:?} to {now:?}"),
+                None => format!("the state has no longer this peer, which was {before:?}"),
+            };
+            out.push(Action::Alarm(AlarmKind::Chain, text));
+        }
+        self.told.own = own;
+    }
+
+    fn own(&self) -> Option<Own> {
+        let key = Cell::from(cells::Blob::new(self.peer.key().as_bytes()));
+        let record = self.peers_of_state()?.get(&key).ok()??;
+        let status = PeerStatus::from_cell(&record).ok()?;
+        Some(Own {
+            controller: status.controller,
+            stake: status.stake,
+            host: status.metadata.as_ref().and_then(host_of),
+        })
     }
 
     /// The status with this belief, when it is another than the one told before.
@@ -139,13 +195,6 @@ impl Core {
         std::array::from_fn(|level| u64::try_from(self.peer.order().point(level)).unwrap_or(0))
     }
 
-    fn peers_hash(&self) -> Hash {
-        match self.peers_of_state() {
-            Some(peers) => Cell::from(peers).hash(),
-            None => Hash::NIL,
-        }
-    }
-
     fn peers_of_state(&self) -> Option<cells::Index> {
         let Cell::Record(state) = self.ledger.state() else {
             return None;
@@ -157,7 +206,7 @@ impl Core {
     }
 
     /// Peers of the state, other than this one, that name a host.
-    fn connectable(&self) -> Vec<(crypto::AccountKey, String, i64)> {
+    fn connectable(&self) -> Vec<Connectable> {
         let Some(peers) = self.peers_of_state() else {
             return Vec::new();
         };
@@ -243,6 +292,14 @@ impl Core {
         self.fresh
             .then(|| "the signer has just started and signs nothing of its first second".to_owned())
     }
+}
+
+/// Whether `netd` should know: other peers or hosts, or stakes that are quite different. Fees change stakes a little with every block.
+fn differ(told: &[Connectable], list: &[Connectable]) -> bool {
+    let same = |(a, b): (&Connectable, &Connectable)| {
+        a.0 == b.0 && a.1 == b.1 && a.2.abs_diff(b.2) <= a.2.unsigned_abs() / 16
+    };
+    told.len() != list.len() || !told.iter().zip(list).all(same)
 }
 
 /// `host:port` of the metadata of a peer, without a scheme (`spec/06 §1`).

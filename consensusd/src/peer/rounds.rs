@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 
 use cells::{Cell, Signed, Verdict};
 use consensus::{Answer, Decision, Input, Offer, Round};
-use signing::{Now, order_request};
+use signing::{Now, Refusal, order_request};
 
 use super::building::Making;
 use super::event::{Action, AlarmKind, KeyAnswer};
@@ -125,7 +125,16 @@ impl Core {
                 self.counters.signed_orders += 1;
                 Answer::Signed(signed)
             }
-            KeyAnswer::Refused(_) => {
+            KeyAnswer::Refused(reason) => {
+                if reason == Refusal::FromTheFuture.name()
+                    || reason == Refusal::OrderNotLater.name()
+                {
+                    let text = format!(
+                        "the signer refuses the time {} of an order: {reason}; did the clock step?",
+                        order.timestamp
+                    );
+                    out.push(Action::Alarm(AlarmKind::Clock, text));
+                }
                 // Whatever the signer knows: an order with a time of its own is good, if not now then soon.
                 self.require_fresh(now);
                 self.order_not_before = now.steady + RETRY;
