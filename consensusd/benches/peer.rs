@@ -1,5 +1,5 @@
 //! The process under load: closed loop throughput and the time of one transaction at a time, with a signer and a store in threads of the
-//! load generator. `cargo bench -p consensusd --bench peer [TRANSACTIONS] [WINDOW]`.
+//! load generator. `cargo bench -p consensusd --bench peer [TRANSACTIONS] [WINDOW] [MEGABYTES]`.
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -41,6 +41,7 @@ fn cpu(pid: u32) -> f64 {
 fn main() {
     let (count, window) = (argument(1, 100_000), argument(2, 4_000));
     let mut peer = Peer::new(&genesis(USERS, &[STAKE]), peer_key(0));
+    peer.settings.memory = (argument(3, 512) as u64) << 20;
     let began = Instant::now();
     let consensusd = peer.start();
     println!(
@@ -112,6 +113,6 @@ fn main() {
     {
         println!("{line}");
     }
-    println!("{:?}", consensusd.status());
+    println!("{:?}", consensusd.counters());
     consensusd.kill();
 }

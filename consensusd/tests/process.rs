@@ -41,6 +41,8 @@ fn a_transaction_goes_in_and_its_result_comes_out() {
     assert!(fastest < 20, "{fastest} ms");
     let status = consensusd.status();
     assert_eq!(status.executed, 20);
+    let executed = ("transactions_executed".to_owned(), 20);
+    assert!(consensusd.counters().contains(&executed));
     assert!(status.signing, "{:?}", status.hindrance);
     consensusd.kill();
 }

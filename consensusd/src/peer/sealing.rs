@@ -8,8 +8,8 @@ use super::building::Making;
 use super::event::{Action, AlarmKind, Outgoing};
 use crate::root::{self, PeerData};
 
-/// What values in memory take, as a multiple of their encodings.
-const OVERHEAD: u64 = 4;
+/// What values in memory take, as a multiple of their encodings: measured with blocks of transfers, which are the worst.
+const OVERHEAD: u64 = 24;
 /// Least bytes of encodings in memory before they are let go.
 const LEAST: u64 = 1 << 20;
 

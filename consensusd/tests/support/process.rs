@@ -305,6 +305,15 @@ impl Consensusd {
         }
     }
 
+    pub(crate) fn counters(&self) -> Vec<(String, u64)> {
+        self.tell(&ToWorker::Status(6));
+        loop {
+            if let FromWorker::Status(6, status) = self.hear() {
+                return status.counters;
+            }
+        }
+    }
+
     pub(crate) fn kill(self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
