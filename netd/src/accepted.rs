@@ -77,6 +77,8 @@ pub struct Accepted {
     pub address: SocketAddr,
     /// More may be there to read.
     pub readable: bool,
+    /// The other side has said that nothing follows: what it said before is still there to read.
+    pub ended: bool,
     /// It is in the queue of those that have a turn.
     pub queued: bool,
     /// It is in the list of those that have something to write.
@@ -110,6 +112,7 @@ impl Accepted {
             number,
             address,
             readable: false,
+            ended: false,
             queued: false,
             dirty: false,
             waiting: false,
@@ -165,8 +168,8 @@ impl Accepted {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(Turn::More),
             Err(error) => return Err(Ending::Failed(error)),
         };
-        // Less than asked for: nothing is left, and what comes next makes an event.
-        self.readable = read == chunk.len();
+        // Less than asked for: nothing is left, and what comes next makes an event; but the end may have come already.
+        self.readable = self.ended || read == chunk.len();
         hub.counters.add(Counter::BytesIn, read as u64);
         let mut input = &chunk[..read];
         self.consume(&mut input, hub)?;

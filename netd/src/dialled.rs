@@ -30,6 +30,8 @@ pub struct Dialled {
     pub key: Option<[u8; 32]>,
     /// More may be there to read.
     pub readable: bool,
+    /// The other side has said that nothing follows: what it said before is still there to read.
+    pub ended: bool,
     /// It is in the queue of those that have a turn.
     pub queued: bool,
     /// It is in the list of those that have something to write.
@@ -63,6 +65,7 @@ impl Dialled {
             address,
             key,
             readable: false,
+            ended: false,
             queued: false,
             dirty: false,
             counted: 0,
@@ -140,7 +143,7 @@ impl Dialled {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(Turn::More),
             Err(error) => return Err(Ending::Failed(error)),
         };
-        self.readable = read == chunk.len();
+        self.readable = self.ended || read == chunk.len();
         let mut input = &chunk[..read];
         while let Some(action) = self.dialler.receive(&mut input, hub.now) {
             self.act(action, hub)?;

@@ -48,6 +48,7 @@ pub struct Link {
     input: FrameBuffer,
     out: OutBuffer,
     readable: bool,
+    ended: bool,
 }
 
 impl Link {
@@ -68,6 +69,7 @@ impl Link {
             input: FrameBuffer::new(),
             out,
             readable: true,
+            ended: false,
         })
     }
 
@@ -121,9 +123,10 @@ impl Link {
         }
     }
 
-    /// Notes that bytes have arrived.
-    pub fn set_readable(&mut self) {
+    /// Notes that bytes have arrived, and whether the other side has said that nothing follows.
+    pub fn set_readable(&mut self, ended: bool) {
         self.readable = true;
+        self.ended |= ended;
     }
 
     /// True when more may be there than was read.
@@ -143,8 +146,8 @@ impl Link {
                 Ok(0) => return Err(LinkEnd::Closed),
                 Ok(n) => {
                     read += n;
-                    // Less than asked for: nothing is left, and what comes next makes an event.
-                    self.readable = n == chunk.len();
+                    // Less than asked for: nothing is left, and what comes next makes an event; but the end may have come already.
+                    self.readable = self.ended || n == chunk.len();
                     self.input.extend(&chunk[..n]);
                     self.messages(&mut take)?;
                 }

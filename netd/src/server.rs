@@ -76,6 +76,15 @@ impl ServerError {
     }
 }
 
+/// What the system tells of a socket.
+#[derive(Clone, Copy)]
+struct Told {
+    readable: bool,
+    writable: bool,
+    /// The other side sends nothing more.
+    ended: bool,
+}
+
 struct Listener {
     socket: TcpListener,
     readable: bool,
@@ -177,13 +186,17 @@ impl Server {
         }
         self.hub.now = self.clock.now();
         for event in &*events {
-            let readable = event.is_readable() || event.is_read_closed() || event.is_error();
+            let told = Told {
+                ended: event.is_read_closed(),
+                readable: event.is_readable() || event.is_read_closed() || event.is_error(),
+                writable: event.is_writable(),
+            };
             match event.token() {
                 // Looked at in each round anyway: its queue is short.
                 SUPERVISION | ANSWERS => {}
                 LINK => {
-                    if let (Some(link), true) = (&mut self.hub.link, readable) {
-                        link.set_readable();
+                    if let (Some(link), true) = (&mut self.hub.link, told.readable) {
+                        link.set_readable(told.ended);
                     }
                 }
                 Token(number) if (number as u64) < FIRST => {
@@ -191,18 +204,19 @@ impl Server {
                         listener.readable = true;
                     }
                 }
-                Token(number) => self.note_event(number as u64, readable, event.is_writable()),
+                Token(number) => self.note_event(number as u64, told),
             }
         }
         Ok(())
     }
 
-    fn note_event(&mut self, number: Connection, readable: bool, writable: bool) {
+    fn note_event(&mut self, number: Connection, told: Told) {
         if is_dialled(number) {
             let Some(connection) = self.dialled.get_mut(&number) else {
                 return;
             };
-            connection.readable |= readable;
+            connection.readable |= told.readable;
+            connection.ended |= told.ended;
             let established = connection.establish();
             match established {
                 Ok(true) => self.established(number),
@@ -210,14 +224,15 @@ impl Server {
                 Err(ending) => return self.close_dialled(number, &ending),
             }
         } else if let Some(connection) = self.accepted.get(number) {
-            connection.readable |= readable;
+            connection.readable |= told.readable;
+            connection.ended |= told.ended;
         } else {
             return;
         }
-        if readable {
+        if told.readable {
             self.queue(number);
         }
-        if writable {
+        if told.writable {
             self.mark_dirty(number);
         }
     }

@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 
 use ipc::supervision::{FromWorker, NetdSettings, Ready, RescueSettings, Settings, ToWorker};
-use ipc::{Received, Role, Supervision};
+use ipc::{Received, Role, Supervision, SupervisionError};
 use nix::sys::resource::{Resource, getrlimit};
 
 use crate::limits::Limits;
@@ -132,9 +132,12 @@ fn enter(
     })?;
     let report = sandbox::enter(policy, &demands)
         .map_err(|error| fatal(supervision, error.exit_code(), &error.to_string()))?;
-    supervision
-        .send(&FromWorker::Sandboxed(report), &[])
-        .map_err(|error| fatal(supervision, exit::OS, &error.to_string()))
+    match supervision.send(&FromWorker::Sandboxed(report), &[]) {
+        Ok(()) => Ok(()),
+        // Its end ends its workers, at whatever moment.
+        Err(SupervisionError::Closed) => Err(ExitCode::SUCCESS),
+        Err(error) => Err(fatal(supervision, exit::OS, &error.to_string())),
+    }
 }
 
 const fn code_of(error: &ServerError) -> u8 {
@@ -164,7 +167,7 @@ fn rescue(settings: &RescueSettings, supervision: &ToSupervisor) -> ExitCode {
         confirmed: outcome.confirmed,
     };
     match supervision.send(&FromWorker::Ready(ready), &[]) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) | Err(SupervisionError::Closed) => ExitCode::SUCCESS,
         Err(_) => ExitCode::from(exit::OS),
     }
 }

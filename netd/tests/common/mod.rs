@@ -54,6 +54,7 @@ pub fn settings() -> NetdSettings {
 enum Run {
     Process(sandbox::Child),
     Thread(Option<JoinHandle<()>>),
+    Over,
 }
 
 /// A running `netd`, seen from its supervisor.
@@ -66,6 +67,8 @@ pub struct Netd {
 
 fn listener() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    // As the supervisor: a crowd must not wait for the next try of its system.
+    nix::sys::socket::listen(&listener, nix::sys::socket::Backlog::new(4096).unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
     (listener, address)
 }
@@ -102,6 +105,9 @@ impl Netd {
         let mut spawn = sandbox::Spawn::new(program, role).descriptor(3, theirs.as_fd());
         for argument in arguments {
             spawn = spawn.arg(*argument);
+        }
+        if let Ok(level) = std::env::var(ipc::logging::LEVEL) {
+            spawn = spawn.env(ipc::logging::LEVEL, level);
         }
         let child = spawn.start().unwrap();
         drop(theirs);
@@ -140,7 +146,7 @@ impl Netd {
     pub fn pid(&self) -> u32 {
         match &self.run {
             Run::Process(child) => child.pid(),
-            Run::Thread(_) => std::process::id(),
+            Run::Thread(_) | Run::Over => std::process::id(),
         }
     }
 
@@ -149,6 +155,14 @@ impl Netd {
             Received::Message(message, _) => message,
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Lets time pass in which nothing is said.
+    pub fn receive_nothing_for(&self, time: Duration) {
+        let timeout = TimeVal::milliseconds(time.as_millis() as i64);
+        setsockopt(&self.supervision.as_fd(), sockopt::ReceiveTimeout, &timeout).unwrap();
+        assert!(matches!(self.supervision.receive(), Ok(Received::Nothing)));
+        patient(&self.supervision);
     }
 
     fn wait_ready(&self) {
@@ -183,7 +197,11 @@ impl Netd {
     pub fn wait_for_count(&self, name: &str, value: u64) {
         let start = std::time::Instant::now();
         while self.count(name) < value {
-            assert!(start.elapsed() < PATIENCE, "{name} stays below {value}");
+            assert!(
+                start.elapsed() < PATIENCE,
+                "{name} stays below {value}: {:?}",
+                self.status()
+            );
             std::thread::yield_now();
         }
     }
@@ -247,9 +265,9 @@ impl Netd {
 
     /// The exit of the process.
     pub fn ended(&mut self) -> sandbox::Ended {
-        match &mut self.run {
+        match std::mem::replace(&mut self.run, Run::Over) {
             Run::Process(child) => child.wait().unwrap(),
-            Run::Thread(_) => panic!("a thread"),
+            Run::Thread(_) | Run::Over => panic!("no process"),
         }
     }
 }
@@ -262,7 +280,9 @@ impl Drop for Netd {
         match &mut self.run {
             Run::Process(child) => {
                 let ended = child.wait().unwrap();
-                if !std::thread::panicking() {
+                if std::thread::panicking() {
+                    eprintln!("netd ended: {ended:?}");
+                } else {
                     assert_eq!(ended, sandbox::Ended::Exited(0));
                 }
             }
@@ -272,6 +292,7 @@ impl Drop for Netd {
                     ended.unwrap();
                 }
             }
+            Run::Over => {}
         }
     }
 }
