@@ -13,7 +13,7 @@ const DEFAULT_ADDRESS: &str = "#11";
 
 /// What the program is asked to do.
 #[derive(Debug, Parser)]
-#[command(name = "convexctl", version, about = "Look into, check and try out a Convex network", long_about = None,
+#[command(name = "convexctl", version, about = "Run, watch, check and try out a Convex peer and its network", long_about = None,
     after_help = exit::table(), max_term_width = 100)]
 pub struct Cli {
     /// The command.
@@ -24,6 +24,35 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run a network on this machine, to try things out
+    #[command(subcommand)]
+    Local(Local),
+    /// Show what a peer of this machine does, and what is wrong with it
+    Status(Status),
+    /// Start, stop and restart a peer of this machine
+    #[command(subcommand)]
+    Peer(Peer),
+    /// Evaluate a form on the consensus state of a peer; nothing changes
+    Query(Query),
+    /// Sign a transaction, have it executed, and print its result
+    Transact(Transact),
+    /// Show the log of a peer of this machine
+    Logs(Logs),
+    /// Stop signing and serving at once, and stay down
+    ///
+    /// Within one second no process of the peer signs or answers any more. The store and the journal of the key stay as they
+    /// are. The peer does not start again before the note that this leaves is removed.
+    Panic {
+        /// Which peer.
+        #[command(flatten)]
+        on: Control,
+        /// For the log and the note
+        #[arg(long, value_name = "TEXT", default_value = "no reason given")]
+        reason: String,
+    },
+    /// Show the settings of a peer and where each comes from
+    #[command(subcommand)]
+    Config(Config),
     /// Replay the blocks of a belief on a genesis state and report the state that they lead to
     ///
     /// Takes an order from the belief, checks its signature and those of its blocks and transactions, and executes its
@@ -51,6 +80,207 @@ pub enum Command {
         /// The directory, made where it is missing
         dir: PathBuf,
     },
+}
+
+/// A peer of this machine, by its control socket.
+#[derive(Debug, Args)]
+pub struct Control {
+    /// Run directory of the peer [default: the first peer of the local network, else /run/convexd]
+    #[arg(long, value_name = "DIR", env = "CONVEXCTL_RUN")]
+    pub run: Option<PathBuf>,
+}
+
+/// A peer anywhere, by the peer protocol.
+#[derive(Debug, Args)]
+pub struct Remote {
+    /// Host and port of the peer [default: the first peer of the local network, else localhost:18888]
+    #[arg(long, value_name = "HOST:PORT", env = "CONVEXCTL_PEER")]
+    pub peer: Option<String>,
+    /// Seconds to wait for an answer
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    pub timeout: u64,
+}
+
+/// Commands of `local`.
+#[derive(Debug, Subcommand)]
+pub enum Local {
+    /// Start a network of one or several peers, new or as it was left
+    Start(LocalStart),
+    /// Stop it
+    Stop {
+        /// Directory of the network [default: ~/.local/share/convexd/local]
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+}
+
+/// Arguments of `local start`.
+#[derive(Debug, Args)]
+pub struct LocalStart {
+    /// Directory of the network [default: ~/.local/share/convexd/local]
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Peers of a new network
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=16))]
+    pub peers: u16,
+    /// Port of the first peer; the others have the next ones. 0 takes free ones
+    #[arg(long, value_name = "PORT", default_value_t = wire::DEFAULT_PORT)]
+    pub port: u16,
+    /// Go on in the background, until `convexctl local stop`
+    #[arg(long)]
+    pub detach: bool,
+    /// A setting for all peers; may be repeated
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+    pub settings: Vec<String>,
+    /// Directory of the programs [default: that of convexctl]
+    #[arg(long, value_name = "DIR")]
+    pub programs: Option<PathBuf>,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub struct Status {
+    /// Which peer.
+    #[command(flatten)]
+    pub on: Control,
+    /// Also print every counter
+    #[arg(long)]
+    pub counters: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Commands of `peer`.
+#[derive(Debug, Subcommand)]
+pub enum Peer {
+    /// Start a peer: its service where the package is installed, else a supervisor in the foreground
+    Start {
+        /// Config file; runs a supervisor with it in the foreground
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// Stop it in good order
+    Stop {
+        /// Which peer.
+        #[command(flatten)]
+        on: Control,
+    },
+    /// Restart one process of it, or all; unlocks signing that an alarm has locked
+    Restart {
+        /// Which peer.
+        #[command(flatten)]
+        on: Control,
+        /// The process
+        #[arg(value_name = "PROCESS", value_parser = role)]
+        process: Option<ipc::Role>,
+    },
+    /// As `convexctl status`
+    Status(Status),
+    /// Read the settings again
+    Reload {
+        /// Which peer.
+        #[command(flatten)]
+        on: Control,
+    },
+    /// Verify every cell of the store against its hash
+    Verify {
+        /// Which peer.
+        #[command(flatten)]
+        on: Control,
+    },
+}
+
+/// Arguments of `query`.
+#[derive(Debug, Args)]
+pub struct Query {
+    /// The form
+    #[arg(value_name = "FORM", allow_hyphen_values = true)]
+    pub form: String,
+    /// Where.
+    #[command(flatten)]
+    pub at: Remote,
+    /// Account that evaluates
+    #[arg(long, value_name = "N", value_parser = address)]
+    pub address: Option<u64>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `transact`.
+#[derive(Debug, Args)]
+pub struct Transact {
+    /// The form
+    #[arg(value_name = "FORM", allow_hyphen_values = true)]
+    pub form: String,
+    /// Where.
+    #[command(flatten)]
+    pub at: Remote,
+    /// Account that acts [default: the user of the local network]
+    #[arg(long, value_name = "N", value_parser = address)]
+    pub address: Option<u64>,
+    /// Key store with the key of the account [default: that of the user of the local network]
+    #[arg(long, value_name = "FILE")]
+    pub key_store: Option<PathBuf>,
+    /// Key in it, in hex [default: the only one]
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+    /// File with the passphrase, readable by its owner only [default: ask]
+    #[arg(long, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
+    /// Sequence number [default: the next one of the account]
+    #[arg(long, value_name = "N")]
+    pub sequence: Option<i64>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `logs`.
+#[derive(Debug, Args)]
+pub struct Logs {
+    /// Which peer.
+    #[command(flatten)]
+    pub on: Control,
+    /// Lines at most
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 50)]
+    pub lines: u32,
+    /// Only of this process
+    #[arg(long, value_name = "PROCESS", value_parser = role)]
+    pub of: Option<ipc::Role>,
+    /// Go on with new lines
+    #[arg(long, short)]
+    pub follow: bool,
+}
+
+/// Commands of `config`.
+#[derive(Debug, Subcommand)]
+pub enum Config {
+    /// Print every setting, its value and its source
+    Show {
+        /// The config file [default: /etc/convexd/convexd.toml where it exists]
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// A setting, as for the supervisor; may be repeated
+        #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+        settings: Vec<String>,
+    },
+    /// Print the reference of all settings
+    Reference,
+}
+
+/// A process of a peer by its name.
+fn role(text: &str) -> Result<ipc::Role, String> {
+    ipc::Role::WORKERS
+        .into_iter()
+        .find(|role| role.name() == text)
+        .ok_or_else(|| {
+            format!(
+                "one of {}",
+                ipc::Role::WORKERS.map(ipc::Role::name).join(", ")
+            )
+        })
 }
 
 /// Arguments of `verify-chain`.

@@ -34,10 +34,13 @@ exits! {
     Usage = 64, "wrong arguments";
     Data = 65, "a file or value is not what it should be, or a signature is wrong";
     NoInput = 66, "an input file does not exist";
+    Unavailable = 69, "the peer can't be reached, or does not start";
     Software = 70, "an internal error";
     CantCreate = 73, "an output can't be created";
     Io = 74, "reading or writing failed";
+    Temporary = 75, "no answer in time; it may have been done all the same";
     NoPermission = 77, "not permitted";
+    Config = 78, "the settings are wrong";
 }
 
 /// The table as text, for the end of help texts.

@@ -6,17 +6,26 @@
 #![forbid(unsafe_code)]
 
 pub mod cli;
+mod control;
 mod eval;
 pub mod exit;
 pub mod failure;
 mod files;
 mod generate;
 mod inspect;
+mod local;
+mod logs;
 pub mod output;
+mod peer;
 mod progress;
+mod remote;
 mod repl;
 mod session;
+mod settings;
 mod snippet;
+mod status;
+mod terminal;
+mod transact;
 mod verify;
 
 use std::ffi::OsString;
@@ -55,6 +64,14 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn run(command: Command, out: &mut Out) -> Result<Exit, Failure> {
     match command {
+        Command::Local(command) => local::run(command, out),
+        Command::Status(args) => status::run(&args, out),
+        Command::Peer(command) => peer::run(command, out),
+        Command::Query(args) => remote::query(&args, out),
+        Command::Transact(args) => transact::run(&args, out),
+        Command::Logs(args) => logs::run(&args, out),
+        Command::Panic { on, reason } => peer::panic(&on, reason, out),
+        Command::Config(command) => settings::run(&command, out),
         Command::VerifyChain(args) => verify::run(&args, out),
         Command::Eval(args) => eval::run(&args, out),
         Command::Repl(args) => repl::run(&args, out),

@@ -1,0 +1,181 @@
+//! A new local network: keys, genesis, one config for each peer.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::time::SystemTime;
+
+use cvm::genesis::{Parameters, genesis};
+use keys::{Cost, KeyStore, Passphrase, Seed, file};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+
+use super::layout::{Layout, PeerFiles};
+use crate::cli::LocalStart;
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// First of the four user ids that the workers of a local network have when root runs it. Beyond those that systemd and containers hand out.
+const FIRST_UID: u32 = 64_500;
+
+/// Makes a network.
+pub(super) fn network(layout: &Layout, args: &LocalStart) -> Result<(), Failure> {
+    directory(layout.directory())?;
+    let user = layout.user();
+    directory(user.directory())?;
+    let user_key = key(&user.key_store(), &user.passphrase())?;
+    let mut peer_keys = Vec::new();
+    for number in 0..usize::from(args.peers) {
+        let peer = layout.peer(number);
+        directory(peer.directory())?;
+        peer_keys.push(key(&peer.key_store(), &peer.passphrase())?);
+    }
+    let parameters = Parameters::new(user_key, user_key, &peer_keys);
+    let mut state = genesis(&parameters).map_err(|error| Failure::new(Exit::Software, error))?;
+    let state = state
+        .to_cell()
+        .map_err(|error| Failure::new(Exit::Software, error))?;
+    let bytes =
+        cells::encode_message(&state).map_err(|error| Failure::new(Exit::Software, error))?;
+    write(&layout.genesis(), &bytes)?;
+    let ports = ports(args)?;
+    let host = |number: usize| format!("127.0.0.1:{}", ports[number].0);
+    for (number, key) in peer_keys.iter().enumerate() {
+        let others: Vec<String> = (0..peer_keys.len())
+            .filter(|other| *other != number)
+            .map(|other| format!("{:?}", host(other)))
+            .collect();
+        let peer = layout.peer(number);
+        let text = config_text(
+            layout,
+            &peer,
+            &hex::encode(key),
+            &state.hash().to_string(),
+            ports[number].0,
+            &others,
+        );
+        write(&peer.config(), text.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// The config of a peer.
+fn config_text(
+    layout: &Layout,
+    peer: &PeerFiles,
+    key: &str,
+    network: &str,
+    port: u16,
+    others: &[String],
+) -> String {
+    let path = |path: &Path| format!("{:?}", path.display().to_string());
+    format!(
+        "# Made by `convexctl local start`; changes are kept.\n\
+         [peer]\n\
+         key = \"{key}\"\n\
+         network = \"{network}\"\n\
+         genesis = {}\n\
+         public-host = \"127.0.0.1:{port}\"\n\
+         [key]\n\
+         store = {}\n\
+         passphrase = {}\n\
+         journal = {}\n\
+         [store]\n\
+         directory = {}\n\
+         [network]\n\
+         listen = [\"127.0.0.1:{port}\", \"[::1]:{port}\"]\n\
+         peers = [{}]\n\
+         [supervisor]\n\
+         run = {}\n\
+         # Only root can give each process a user of its own.\n\
+         users = \"{FIRST_UID}\"\n\
+         [destake]\n\
+         directory = {}\n",
+        path(&layout.genesis()),
+        path(&peer.key_store()),
+        path(&peer.passphrase()),
+        path(&peer.journal()),
+        path(&peer.store()),
+        others.join(", "),
+        path(&peer.run()),
+        path(&peer.destake()),
+    )
+}
+
+fn directory(path: &Path) -> Result<(), Failure> {
+    use std::os::unix::fs::DirBuilderExt;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(path)
+        .map_err(|error| {
+            Failure::new(
+                Exit::CantCreate,
+                format!("{} can't be made: {error}", path.display()),
+            )
+            .remedy("name another directory with --dir")
+        })
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    fs::write(path, bytes).map_err(|error| {
+        Failure::new(
+            Exit::CantCreate,
+            format!("{} can't be written: {error}", path.display()),
+        )
+    })
+}
+
+/// A new key in a key store, with a random passphrase in a file beside it; the public key.
+fn key(store: &Path, passphrase_file: &Path) -> Result<[u8; 32], Failure> {
+    let fail = |error: &dyn std::fmt::Display| Failure::new(Exit::CantCreate, error);
+    let seed = Seed::generate().map_err(|error| fail(&error))?;
+    // A text of 256 bits: the passphrase of a machine, not of a person.
+    let words = Seed::generate().map_err(|error| fail(&error))?.to_hex();
+    let passphrase = Passphrase::copy_of(&words).map_err(|error| fail(&error))?;
+    let mut keys = KeyStore::new();
+    let key = keys
+        .insert(&seed, &passphrase, Cost::REFERENCE, SystemTime::now())
+        .map_err(|error| fail(&error))?;
+    let bytes = keys
+        .to_bytes(&passphrase, Cost::REFERENCE)
+        .map_err(|error| fail(&error))?;
+    file::create(store, &bytes).map_err(|error| fail(&error))?;
+    file::create(passphrase_file, words.as_bytes()).map_err(|error| fail(&error))?;
+    Ok(key.to_bytes())
+}
+
+/// The ports of the peers. Free ones are held until all are chosen.
+fn ports(args: &LocalStart) -> Result<Vec<(u16, Option<OwnedFd>)>, Failure> {
+    let mut ports = Vec::new();
+    for number in 0..args.peers {
+        if args.port == 0 {
+            let (port, held) = free_port().map_err(|error| {
+                Failure::new(Exit::Unavailable, format!("there is no free port: {error}"))
+            })?;
+            ports.push((port, Some(held)));
+        } else {
+            let port = args.port.checked_add(number).ok_or_else(|| {
+                Failure::usage(format!(
+                    "there are no {} ports from {} on",
+                    args.peers, args.port
+                ))
+            })?;
+            ports.push((port, None));
+        }
+    }
+    Ok(ports)
+}
+
+fn free_port() -> std::io::Result<(u16, OwnedFd)> {
+    let socket = rustix::net::socket_with(
+        AddressFamily::INET,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    rustix::net::bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    let address = SocketAddr::try_from(rustix::net::getsockname(&socket)?)?;
+    Ok((address.port(), socket))
+}

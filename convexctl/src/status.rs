@@ -1,0 +1,389 @@
+//! `convexctl status`: what a peer does, and what is wrong with it.
+
+use ipc::control::{PeerStatus, Phase, Reply, Request, WorkerView};
+use ipc::supervision::RoleStatus;
+use sandbox::State;
+use serde_json::{Value, json};
+
+use crate::cli;
+use crate::control::{Connection, run_directory, unexpected};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::Out;
+
+pub(crate) fn run(args: &cli::Status, out: &mut Out) -> Result<Exit, Failure> {
+    let status = match Connection::open(&run_directory(&args.on))?.call(&Request::Status)? {
+        Reply::Status(status) => status,
+        other => return Err(unexpected(&other)),
+    };
+    if args.json {
+        out.line(as_json(&status))?;
+    } else {
+        print(&status, args.counters, out)?;
+    }
+    Ok(if status.phase == Phase::Running {
+        Exit::Ok
+    } else {
+        Exit::Negative
+    })
+}
+
+fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Starting => "starting",
+        Phase::Running => "running",
+        Phase::Degraded => "degraded: a process is being restarted",
+        Phase::Locked => "LOCKED: nothing is signed until `convexctl peer restart`",
+        Phase::Stopping => "stopping",
+    }
+}
+
+fn print(status: &PeerStatus, counters: bool, out: &mut Out) -> Result<(), Failure> {
+    let row = |out: &mut Out, name: &str, text: String| out.line(format!("{name:<11} {text}"));
+    row(
+        out,
+        "peer",
+        format!("{} for {}", phase(status.phase), duration(status.uptime)),
+    )?;
+    row(out, "key", hex::encode(status.key))?;
+    row(out, "network", hex::encode(status.network))?;
+    row(out, "listening", status.listen.join(", "))?;
+    match &status.consensus {
+        Some(consensus) => {
+            let [blocks, proposal, point, finality] = consensus.points;
+            row(out, "state", hex::encode(consensus.state))?;
+            row(
+                out,
+                "consensus",
+                format!(
+                    "{} executed; blocks {blocks}, proposal {proposal}, consensus {point}, final {finality}",
+                    consensus.executed
+                ),
+            )?;
+            row(
+                out,
+                "accounts",
+                format!(
+                    "{}; {} peers with stake",
+                    consensus.accounts, consensus.peers
+                ),
+            )?;
+            row(
+                out,
+                "stake",
+                match consensus.stake {
+                    Some(stake) => coins(stake),
+                    None => "none: the state has no such peer".to_owned(),
+                },
+            )?;
+            row(
+                out,
+                "signing",
+                match (&consensus.hindrance, consensus.signing) {
+                    (Some(why), _) => format!("no: {why}"),
+                    (None, true) => "yes".to_owned(),
+                    (None, false) => "no".to_owned(),
+                },
+            )?;
+            row(
+                out,
+                "queue",
+                format!(
+                    "{} transactions; {}.{} % of the stake heard from",
+                    consensus.queue,
+                    consensus.heard / 10,
+                    consensus.heard % 10
+                ),
+            )?;
+        }
+        None => row(out, "consensus", "consensusd does not answer".to_owned())?,
+    }
+    for worker in &status.workers {
+        match &worker.status {
+            Some(RoleStatus::Stored {
+                used,
+                log,
+                free,
+                sequence,
+                refuses,
+            }) => {
+                row(
+                    out,
+                    "store",
+                    format!(
+                        "{} used, log {}, {} free, batch {sequence}",
+                        bytes(*used),
+                        bytes(*log),
+                        bytes(*free)
+                    ),
+                )?;
+                if let Some(why) = refuses {
+                    row(out, "", format!("REFUSES: {why}"))?;
+                }
+            }
+            Some(RoleStatus::Netd {
+                accepted,
+                trusted,
+                peers,
+                serving,
+            }) => {
+                row(
+                    out,
+                    "network",
+                    format!(
+                        "{accepted} connections accepted, {trusted} proven; {} to other peers{}",
+                        peers.len(),
+                        if *serving { "" } else { "; NOT SERVING" }
+                    ),
+                )?;
+                for (host, key) in peers {
+                    let key =
+                        key.map_or_else(|| "not proven".to_owned(), |key| hex::encode(&key[..8]));
+                    row(out, "", format!("{host}  {key}"))?;
+                }
+            }
+            Some(RoleStatus::Keyd { locked: true, .. }) => {
+                row(out, "keyd", "locked: `convexctl key unlock`".to_owned())?;
+            }
+            _ => {}
+        }
+    }
+    out.line("")?;
+    out.line(format!(
+        "{:<11} {:>8} {:>9} {:>9} {:>9} {:>8}  {}",
+        "process", "pid", "up", "memory", "cpu", "restarts", "sandbox"
+    ))?;
+    for worker in &status.workers {
+        out.line(format!(
+            "{:<11} {:>8} {:>9} {:>9} {:>9} {:>8}  {}",
+            worker.role.name(),
+            worker
+                .pid
+                .map_or_else(|| "-".to_owned(), |pid| pid.to_string()),
+            if worker.ready {
+                duration(worker.uptime)
+            } else {
+                "not ready".to_owned()
+            },
+            bytes(worker.memory),
+            duration(worker.cpu),
+            worker.restarts,
+            sandbox_summary(worker)
+        ))?;
+        if let (Some(exit), true) = (&worker.last_exit, worker.restarts > 0) {
+            out.line(format!("{:<11} last ended: {exit}", ""))?;
+        }
+        if counters {
+            for (name, value) in &worker.counters {
+                out.line(format!("{:<11} {name} {value}", ""))?;
+            }
+        }
+    }
+    if let Some(armed) = &status.armed {
+        out.line("")?;
+        let works = match armed.works {
+            Some(true) => "would work",
+            Some(false) => "WOULD NOT WORK",
+            None => "not checked yet",
+        };
+        row(
+            out,
+            "armed",
+            format!("{} ({works}: {})", armed.effect, armed.remark),
+        )?;
+    }
+    if !status.alarms.is_empty() {
+        out.line("")?;
+        for (time, alarm) in &status.alarms {
+            let ago = wall().saturating_sub(*time).max(0) as u64;
+            row(
+                out,
+                "ALARM",
+                format!("{} ago, {:?}: {}", duration(ago), alarm.kind, alarm.text),
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn wall() -> i64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |time| {
+            i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+        })
+}
+
+/// How many layers are in force, and which are not as designed.
+fn sandbox_summary(worker: &WorkerView) -> String {
+    let Some(report) = &worker.sandbox else {
+        return "none".to_owned();
+    };
+    let mut enforced = 0;
+    let mut others = Vec::new();
+    for layer in &report.layers {
+        match &layer.state {
+            State::Enforced => enforced += 1,
+            State::Off(_) => {}
+            State::Partial(why) => others.push(format!("{} partly ({why})", layer.layer)),
+            State::Unavailable(why) => others.push(format!("no {} ({why})", layer.layer)),
+        }
+    }
+    if others.is_empty() {
+        format!("{enforced} layers")
+    } else {
+        format!("{enforced} layers; {}", others.join("; "))
+    }
+}
+
+fn duration(milliseconds: u64) -> String {
+    let seconds = milliseconds / 1000;
+    match seconds {
+        0 => format!("{milliseconds} ms"),
+        1..60 => format!("{seconds}.{} s", milliseconds % 1000 / 100),
+        60..3600 => format!("{}m {}s", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{}h {}m", seconds / 3600, seconds / 60 % 60),
+        _ => format!("{}d {}h", seconds / 86_400, seconds / 3600 % 24),
+    }
+}
+
+fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut unit = 0;
+    let mut scaled = bytes * 10;
+    while scaled >= 10_240 && unit + 1 < UNITS.len() {
+        scaled /= 1024;
+        unit += 1;
+    }
+    if unit == 0 {
+        format!("{bytes} B")
+    } else {
+        format!("{}.{} {}", scaled / 10, scaled % 10, UNITS[unit])
+    }
+}
+
+/// Coppers as people write them: in coins of 10^9.
+fn coins(coppers: i64) -> String {
+    let (whole, part) = (coppers / 1_000_000_000, (coppers % 1_000_000_000).abs());
+    if part == 0 {
+        format!("{whole} coins")
+    } else {
+        format!(
+            "{whole}.{} coins",
+            format!("{part:09}").trim_end_matches('0')
+        )
+    }
+}
+
+fn as_json(status: &PeerStatus) -> Value {
+    json!({
+        "version": status.version,
+        "key": hex::encode(status.key),
+        "network": hex::encode(status.network),
+        "listen": status.listen,
+        "pid": status.pid,
+        "uptime_ms": status.uptime,
+        "phase": format!("{:?}", status.phase).to_lowercase(),
+        "consensus": status.consensus.as_ref().map(|c| json!({
+            "state": hex::encode(c.state),
+            "executed": c.executed,
+            "blocks": c.points[0],
+            "proposal": c.points[1],
+            "consensus": c.points[2],
+            "finality": c.points[3],
+            "order_time": c.order_time,
+            "state_time": c.state_time,
+            "accounts": c.accounts,
+            "peers": c.peers,
+            "stake": c.stake,
+            "heard_thousandths": c.heard,
+            "queue": c.queue,
+            "signing": c.signing,
+            "hindrance": c.hindrance,
+        })),
+        "workers": status.workers.iter().map(worker_json).collect::<Vec<_>>(),
+        "alarms": status.alarms.iter().map(|(time, alarm)| json!({
+            "time": time,
+            "kind": format!("{:?}", alarm.kind).to_lowercase(),
+            "text": alarm.text,
+        })).collect::<Vec<_>>(),
+        "armed": status.armed.as_ref().map(|armed| json!({
+            "effect": armed.effect,
+            "account": armed.account,
+            "first_sequence": armed.sequences.0,
+            "last_sequence": armed.sequences.1,
+            "works": armed.works,
+            "remark": armed.remark,
+        })),
+    })
+}
+
+fn worker_json(worker: &WorkerView) -> Value {
+    let mut own = match &worker.status {
+        Some(RoleStatus::Stored {
+            used,
+            log,
+            free,
+            sequence,
+            refuses,
+        }) => json!({
+            "used": used, "log": log, "free": free, "sequence": sequence, "refuses": refuses,
+        }),
+        Some(RoleStatus::Keyd { locked, ceiling }) => {
+            json!({ "locked": locked, "ceiling": ceiling })
+        }
+        Some(RoleStatus::Netd {
+            accepted,
+            trusted,
+            peers,
+            serving,
+        }) => json!({
+            "accepted": accepted,
+            "trusted": trusted,
+            "serving": serving,
+            "peers": peers.iter().map(|(host, key)| json!({
+                "host": host, "key": key.map(hex::encode),
+            })).collect::<Vec<_>>(),
+        }),
+        _ => json!({}),
+    };
+    own["role"] = json!(worker.role.name());
+    own["pid"] = json!(worker.pid);
+    own["ready"] = json!(worker.ready);
+    own["uptime_ms"] = json!(worker.uptime);
+    own["restarts"] = json!(worker.restarts);
+    own["last_exit"] = json!(worker.last_exit);
+    own["memory"] = json!(worker.memory);
+    own["cpu_ms"] = json!(worker.cpu);
+    own["sandbox"] = json!(worker.sandbox.as_ref().map(|report| {
+        report
+            .layers
+            .iter()
+            .map(|layer| (layer.layer.to_string(), json!(layer.state.to_string())))
+            .collect::<serde_json::Map<_, _>>()
+    }));
+    own["counters"] = json!(
+        worker
+            .counters
+            .iter()
+            .map(|(name, value)| { (name.clone(), json!(value)) })
+            .collect::<serde_json::Map<_, _>>()
+    );
+    own
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_written_for_people() {
+        assert_eq!(bytes(0), "0 B");
+        assert_eq!(bytes(1536), "1.5 KiB");
+        assert_eq!(bytes(3 << 30), "3.0 GiB");
+        assert_eq!(duration(999), "999 ms");
+        assert_eq!(duration(61_000), "1m 1s");
+        assert_eq!(coins(1_500_000_000), "1.5 coins");
+        assert_eq!(coins(-2_000_000_000), "-2 coins");
+    }
+}
