@@ -46,6 +46,7 @@ struct Connection {
     stream: UnixStream,
     buffer: FrameBuffer,
     out: Vec<u8>,
+    uid: u32,
     operates: bool,
     state: State,
     deadline: u64,
@@ -128,8 +129,9 @@ impl Control {
             .min()
     }
 
-    /// Accepts, reads and writes what can be. Requests that arrived are returned; each has to be answered by [`Control::reply`].
-    pub fn turn(&mut self, now: u64) -> Vec<(Id, Request)> {
+    /// Accepts, reads and writes what can be. Requests that arrived are returned with the user who sent them; each has to be
+    /// answered by [`Control::reply`].
+    pub fn turn(&mut self, now: u64) -> Vec<(Id, u32, Request)> {
         while self.connections.len() < MAX_CONNECTIONS {
             match self.listener.accept() {
                 Ok((stream, _)) => self.accept(stream, now),
@@ -139,7 +141,7 @@ impl Control {
         let mut requests = Vec::new();
         for connection in &mut self.connections {
             if let Some(request) = connection.read(now) {
-                requests.push((connection.id, request));
+                requests.push((connection.id, connection.uid, request));
             }
             connection.follow();
             connection.write();
@@ -167,6 +169,7 @@ impl Control {
             stream,
             buffer: FrameBuffer::new(),
             out: Vec::new(),
+            uid: uid.as_raw(),
             operates,
             state: State::Reading,
             deadline: now + REQUEST_TIME,

@@ -187,8 +187,8 @@ impl Peer {
             for (attempt, outcome) in self.rescues.turn(now) {
                 self.destake.ended(attempt, &outcome, now);
             }
-            for (id, request) in self.control.turn(now) {
-                self.serve(id, request, now);
+            for (id, uid, request) in self.control.turn(now) {
+                self.serve(id, uid, request, now);
             }
         }
     }
@@ -372,9 +372,6 @@ impl Peer {
 
     fn is_ready(&mut self, role: Role, ready: &Ready, now: u64) {
         match ready {
-            Ready::Stored { recovery } if !recovery.is_empty() => {
-                log::info!(target: "stored", "{}", recovery.replace(char::is_control, " "));
-            }
             Ready::Consensusd { network } if *network != self.setup.network => {
                 self.breach(
                     Breach::Lock,
@@ -656,9 +653,9 @@ impl Peer {
         ids
     }
 
-    fn serve(&mut self, id: Id, request: Request, now: u64) {
+    fn serve(&mut self, id: Id, uid: u32, request: Request, now: u64) {
         if !request.is_observing() {
-            log::info!(target: "supervisor", "operator: {}", name_of(&request));
+            log::info!(target: "supervisor", "operator with uid {uid}: {}", name_of(&request));
         }
         match self.answer(id, request, now) {
             Ok(Some(reply)) => self.control.reply(id, &reply),

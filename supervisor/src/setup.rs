@@ -216,7 +216,10 @@ impl Setup {
             .mode(0o600)
             .open(&journal)
             .map_err(|error| cant_open(&journal, &error))?;
-        let mut fds: Vec<OwnedFd> = vec![opened.into(), open_secret(&key.store)?.into()];
+        let mut fds: Vec<OwnedFd> = vec![
+            opened.into(),
+            open_secret(&key.store, self.identity(Role::Keyd))?.into(),
+        ];
         let passphrase = match key.passphrase.as_str() {
             "ask" => None,
             "credential" => {
@@ -231,7 +234,7 @@ impl Setup {
             path => Some(PathBuf::from(path)),
         };
         if let Some(path) = &passphrase {
-            fds.push(open_secret(path)?.into());
+            fds.push(open_secret(path, self.identity(Role::Keyd))?.into());
         }
         let settings = KeydSettings {
             key_store: key.store.display().to_string(),
@@ -346,31 +349,27 @@ fn cant_open(path: &Path, error: &io::Error) -> Fatal {
     Fatal::new(code, format!("can't open {}: {error}", path.display()))
 }
 
-/// Opens a file that others may not read.
-fn open_secret(path: &Path) -> Result<File, Fatal> {
+/// Opens a file that nobody but its owner may read: us, root, or the user of `keyd`, who reads it anyway. A credential that systemd passes
+/// belongs to root and lets a group in that exists for it alone.
+fn open_secret(path: &Path, keyd: Option<Identity>) -> Result<File, Fatal> {
     let file = File::open(path).map_err(|error| cant_open(path, &error))?;
     let status = file.metadata().map_err(|error| cant_open(path, &error))?;
     let us = geteuid().as_raw();
-    if status.uid() != us && status.uid() != 0 {
+    let owner = status.uid();
+    if owner != us && owner != 0 && keyd.is_none_or(|keyd| owner != keyd.uid) {
+        let path = path.display();
         return Err(Fatal::new(
-            exit::PERMISSION,
-            format!(
-                "{} belongs to uid {}, not to us (uid {us}): chown {us} {}",
-                path.display(),
-                status.uid(),
-                path.display()
-            ),
+            exit::CONFIG,
+            format!("{path} belongs to uid {owner}, not to us (uid {us}): chown {us} {path}"),
         ));
     }
-    if status.is_file() && status.mode() & 0o077 != 0 {
+    let mode = status.mode() & 0o777;
+    let is_credential = owner == 0 && mode == 0o440;
+    if status.is_file() && mode & 0o077 != 0 && !is_credential {
+        let path = path.display();
         return Err(Fatal::new(
-            exit::PERMISSION,
-            format!(
-                "{} can be read by others (mode {:o}): chmod 600 {}",
-                path.display(),
-                status.mode() & 0o777,
-                path.display()
-            ),
+            exit::CONFIG,
+            format!("{path} can be read by others (mode {mode:o}): chmod 600 {path}"),
         ));
     }
     Ok(file)
@@ -557,11 +556,11 @@ mod tests {
         let path = dir.path().join("keys.pfx");
         fs::write(&path, b"x").unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
-        let error = open_secret(&path).unwrap_err();
-        assert_eq!(error.code, exit::PERMISSION);
+        let error = open_secret(&path, None).unwrap_err();
+        assert_eq!(error.code, exit::CONFIG);
         assert!(error.text.contains("chmod 600"), "{error}");
         fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
-        open_secret(&path).unwrap();
+        open_secret(&path, None).unwrap();
     }
 
     #[test]
