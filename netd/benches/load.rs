@@ -29,16 +29,24 @@ fn main() {
 
 /// Processor time of a process in seconds, and its resident memory in bytes.
 fn of_process(pid: u32) -> (f64, u64) {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
-    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+    // Nanoseconds that each thread has run; the usual counts are samples.
+    let ran = |task: std::fs::DirEntry| {
+        let text = std::fs::read_to_string(task.path().join("schedstat")).unwrap();
+        text.split_whitespace()
+            .next()
+            .unwrap()
+            .parse::<u64>()
+            .unwrap()
+    };
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let nanoseconds: u64 = tasks.map(|task| ran(task.unwrap())).sum();
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status
         .lines()
         .find(|line| line.starts_with("VmRSS"))
         .unwrap();
     let kilobytes: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-    (ticks as f64 / 100.0, kilobytes << 10)
+    (nanoseconds as f64 / 1e9, kilobytes << 10)
 }
 
 /// Answers everything at once, as much at a time as has arrived.

@@ -36,6 +36,8 @@ pub struct Dialled {
     pub queued: bool,
     /// It is in the list of those that have something to write.
     pub dirty: bool,
+    /// It is in the list of those that wait for room.
+    pub waiting: bool,
     /// Bytes that are counted for it.
     pub counted: usize,
     socket: TcpStream,
@@ -68,6 +70,7 @@ impl Dialled {
             ended: false,
             queued: false,
             dirty: false,
+            waiting: false,
             counted: 0,
             socket,
             dialler: Dialler::new(Some(hub.identity), hub.limits.dialler, hub.now),

@@ -96,7 +96,11 @@ impl Server {
         connection.queued = false;
         match connection.turn(&mut self.hub, &mut self.chunk) {
             Ok(Turn::More) => self.queue(number),
-            Ok(Turn::Waiting) => self.waiting.push_back(number),
+            Ok(Turn::Waiting) => {
+                if !std::mem::replace(&mut connection.waiting, true) {
+                    self.waiting.push_back(number);
+                }
+            }
             Ok(_) => {}
             Err(ending) => return self.close_dialled(number, &ending),
         }
@@ -143,6 +147,9 @@ impl Server {
                 break;
             };
             if is_dialled(number) {
+                if let Some(connection) = self.dialled.get_mut(&number) {
+                    connection.waiting = false;
+                }
                 self.queue(number);
                 continue;
             }

@@ -90,7 +90,8 @@ pub enum NoAnswer {
 pub enum Target {
     /// A connection that `netd` opened.
     Opened(Connection),
-    /// An accepted connection, for cells that a belief from it lacks.
+    /// An accepted connection, for cells that a belief from it lacks. Who dialled answers no requests (`spec/06 §7.2`), so `netd` answers
+    /// [`NoAnswer::NoConnection`].
     Accepted(Connection),
     /// Any connection that `netd` opened, chosen at random.
     Any,
@@ -115,7 +116,7 @@ pub enum ToNet {
         /// The encoding.
         signed: Option<Bytes>,
     },
-    /// Whether the answer of an accepted connection to our challenge is good, and whose it is.
+    /// Whether the answer of a connection, of either kind, to our challenge is good, and whose it is.
     Verified {
         /// The connection.
         connection: Connection,
@@ -162,7 +163,7 @@ pub enum Request {
     Status,
     /// Cells by hash, at most 254 (`wire::MAX_HASHES`).
     Data(Vec<[u8; 32]>),
-    /// Its belief: the cell of that hash with all below it that fits, as [`Request::Data`] of one hash.
+    /// To prove its key: our signed challenge, encoded.
     Challenge(Bytes),
 }
 
