@@ -213,6 +213,7 @@ fn a_hostile_netd_loses_its_channel_and_nothing_else() {
     while netd.reply().0 != 1 {}
     // A frame longer than any message.
     (&netd.raw).write_all(&[0xff; 64]).unwrap();
+    assert_eq!(consensusd.hear_ended(), ipc::Channel::Net);
     let text = consensusd.hear_alarm(AlarmKind::Channel);
     assert!(text.contains("Net"), "{text}");
     let mut rest = Vec::new();

@@ -34,6 +34,8 @@ const ALARM_EVERY: u64 = 1_000;
 const PANIC_TIME: u64 = 500;
 /// A step of the wall clock that is worth an alarm, milliseconds.
 const CLOCK_STEP: i64 = 1_000;
+/// Milliseconds between two makings of one channel whose ends both live.
+const REWIRE_EVERY: u64 = 1_000;
 /// Messages of one worker that are taken in one turn.
 const MESSAGES_PER_TURN: usize = 64;
 
@@ -69,6 +71,16 @@ struct Slot {
     last_alarm: HashMap<AlarmKind, u64>,
 }
 
+/// A channel, as it was last made.
+#[derive(Default)]
+struct Wire {
+    epoch: u32,
+    /// When.
+    made: u64,
+    /// When it is made again although both ends live: one of them dropped it.
+    again_at: Option<u64>,
+}
+
 /// A request that waits for something.
 enum Waiting {
     Status { id: Id, number: u64, until: u64 },
@@ -81,7 +93,7 @@ enum Waiting {
 pub struct Peer {
     setup: Setup,
     slots: [Slot; WORKERS.len()],
-    epochs: HashMap<Channel, u32>,
+    wires: HashMap<Channel, Wire>,
     /// File and control page of the store, from `stored`.
     store: Option<[OwnedFd; 2]>,
     control: Control,
@@ -136,7 +148,7 @@ impl Peer {
                 asked: false,
                 last_alarm: HashMap::new(),
             }),
-            epochs: HashMap::new(),
+            wires: HashMap::new(),
             store: None,
             control,
             signals,
@@ -165,6 +177,7 @@ impl Peer {
         loop {
             let now = clock::steady();
             self.start_due(now);
+            self.rewire(now);
             self.beat(now);
             self.withdraw(now);
             self.answer_due(now);
@@ -240,35 +253,64 @@ impl Peer {
         log::debug!(target: "supervisor", "started {} as process {}", worker.role, running.pid());
         let borrowed: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
         running.send(&ToWorker::Start(Box::new(settings)), &borrowed);
-        for (channel, other) in channels_of(worker.role) {
-            let Some(other) = index_of(other).filter(|other| self.slots[*other].running.is_some())
-            else {
-                continue;
-            };
-            let (ours, theirs) = UnixStream::pair().map_err(|error| {
-                Fatal::new(exit::OS, format!("no descriptors for a channel: {error}"))
-            })?;
-            let epoch = {
-                let counter = self.epochs.entry(channel).or_default();
-                *counter += 1;
-                Epoch(*counter)
-            };
-            let message = ToWorker::Channel { channel, epoch };
-            running.send(&message, &[ours.as_fd()]);
-            if let Some(other) = &self.slots[other].running {
-                other.send(&message, &[theirs.as_fd()]);
-            }
-        }
         if worker.reads_store
             && let Some([file, page]) = &self.store
         {
             running.send(&ToWorker::Store, &[file.as_fd(), page.as_fd()]);
         }
-        if worker.role == Role::Keyd && self.locked {
+        let withdrawing = self.destake.standing() != Standing::Idle && !self.destake.is_drill();
+        if (worker.role == Role::Keyd && self.locked) || (worker.role == Role::Netd && withdrawing)
+        {
             running.send(&ToWorker::Lock, &[]);
         }
         self.slots[index].running = Some(running);
+        for (channel, _) in channels_of(worker.role) {
+            self.wire(channel, now)?;
+        }
         Ok(())
+    }
+
+    /// Makes a channel, if both of its workers run.
+    fn wire(&mut self, channel: Channel, now: u64) -> Result<(), Fatal> {
+        let [Some(one), Some(other)] = channel.ends().map(|role| self.running(role)) else {
+            return Ok(());
+        };
+        let pair = UnixStream::pair().map_err(|error| {
+            Fatal::new(exit::OS, format!("no descriptors for a channel: {error}"))
+        })?;
+        let last = self.wires.get(&channel).map_or(0, |wire| wire.epoch);
+        let epoch = last.wrapping_add(1);
+        let message = ToWorker::Channel {
+            channel,
+            epoch: Epoch(epoch),
+        };
+        one.send(&message, &[pair.0.as_fd()]);
+        other.send(&message, &[pair.1.as_fd()]);
+        let wire = Wire {
+            epoch,
+            made: now,
+            again_at: None,
+        };
+        self.wires.insert(channel, wire);
+        Ok(())
+    }
+
+    /// Makes the channels again that one end dropped while the other lives.
+    fn rewire(&mut self, now: u64) {
+        let due: Vec<Channel> = self
+            .wires
+            .iter()
+            .filter(|(_, wire)| wire.again_at.is_some_and(|at| at <= now))
+            .map(|(channel, _)| *channel)
+            .collect();
+        for channel in due {
+            if let Some(wire) = self.wires.get_mut(&channel) {
+                wire.again_at = None;
+            }
+            if let Err(fatal) = self.wire(channel, now) {
+                log::error!(target: "supervisor", "{fatal}");
+            }
+        }
     }
 
     /// Hears what a worker says, and whether it is still there.
@@ -353,6 +395,13 @@ impl Peer {
                     self.control.reply(id, &Reply::Verified { cells, findings });
                 }
             }
+            FromWorker::Ended { channel, epoch } if role == Role::Consensusd => {
+                if let Some(wire) = self.wires.get_mut(&channel)
+                    && wire.epoch == epoch.0
+                {
+                    wire.again_at = Some(now.max(wire.made + REWIRE_EVERY));
+                }
+            }
             FromWorker::Alarm(alarm) => self.alarm(index, alarm, now),
             FromWorker::Fatal(text) => {
                 let text: String = text
@@ -363,8 +412,8 @@ impl Peer {
                 log::error!(target: role.name(), "{text}");
                 running.fatal = Some(text);
             }
-            FromWorker::Store | FromWorker::Verified { .. } => {
-                log::error!(target: "supervisor", "{role} says what only stored may say; it is killed");
+            FromWorker::Store | FromWorker::Verified { .. } | FromWorker::Ended { .. } => {
+                log::error!(target: "supervisor", "{role} says what only another worker may say; it is killed");
                 running.kill();
             }
         }
@@ -563,6 +612,8 @@ impl Peer {
 
     fn withdrawal_begins(&mut self, reason: &str) {
         self.send(Role::Netd, &ToWorker::Lock);
+        // Nobody is to wait for an answer that does not come.
+        self.setup.stop_listening();
         let effect = self
             .destake
             .armed()
@@ -987,6 +1038,9 @@ impl Peer {
             if let Waiting::Status { until, .. } = waiting {
                 consider(Some(*until));
             }
+        }
+        for wire in self.wires.values() {
+            consider(wire.again_at);
         }
         consider(self.control.next_deadline().map(|at| at + 1));
         consider(self.rescues.next());

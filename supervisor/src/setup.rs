@@ -106,6 +106,11 @@ impl Setup {
         Ok(setup)
     }
 
+    /// Closes the ports: whoever tries to connect is told so at once.
+    pub fn stop_listening(&mut self) {
+        self.listeners.clear();
+    }
+
     /// The program of a worker.
     #[must_use]
     pub fn program(&self, name: &str) -> PathBuf {

@@ -251,6 +251,7 @@ impl Worker<'_> {
         if self.writing[at].take().is_some() {
             self.happen(Event::Link(to_peer(channel), false), now);
         }
+        self.send(&FromWorker::Ended { channel, epoch })?;
         match why {
             Some(error @ (LinkError::Frame(_) | LinkError::Hello { .. })) => self.alarm(
                 AlarmKind::Channel,

@@ -276,6 +276,17 @@ impl Consensusd {
         loop {
             match self.hear() {
                 FromWorker::Alarm(Alarm { kind: found, text }) if found == kind => return text,
+                FromWorker::Alarm(_) | FromWorker::Ended { .. } => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// Waits until it says that one of its channels is over.
+    pub(crate) fn hear_ended(&self) -> Channel {
+        loop {
+            match self.hear() {
+                FromWorker::Ended { channel, .. } => return channel,
                 FromWorker::Alarm(_) => {}
                 other => panic!("{other:?}"),
             }

@@ -91,6 +91,13 @@ pub enum FromWorker {
         /// What is wrong, in words; at most 20 lines.
         findings: Vec<String>,
     },
+    /// From `consensusd`, which has an end of every channel: this one is over, although the process goes on. The supervisor makes it anew.
+    Ended {
+        /// Which.
+        channel: Channel,
+        /// Which making of it.
+        epoch: Epoch,
+    },
     /// Something that the operator has to know, and that the policy may act upon.
     Alarm(Alarm),
     /// The worker ends because it has to; its exit code follows. The text names the cause and the remedy.
