@@ -11,6 +11,9 @@ use crate::exit;
 /// Account that evaluates unless said otherwise: the first ordinary account of every network.
 const DEFAULT_ADDRESS: &str = "#11";
 
+/// Key store of an installed peer.
+const KEY_STORE: &str = "/etc/convexd/keys.pfx";
+
 /// What the program is asked to do.
 #[derive(Debug, Parser)]
 #[command(name = "convexctl", version, about = "Run, watch, check and try out a Convex peer and its network", long_about = None,
@@ -50,6 +53,12 @@ pub enum Command {
         #[arg(long, value_name = "TEXT", default_value = "no reason given")]
         reason: String,
     },
+    /// Make, import and look at keys; unlock a peer
+    #[command(subcommand)]
+    Key(Key),
+    /// Withdrawals of the stake, signed beforehand, for an emergency
+    #[command(subcommand)]
+    Destake(Destake),
     /// Show the settings of a peer and where each comes from
     #[command(subcommand)]
     Config(Config),
@@ -268,6 +277,159 @@ pub enum Config {
     },
     /// Print the reference of all settings
     Reference,
+}
+
+/// A key store and its passphrase.
+#[derive(Debug, Args)]
+pub struct KeyStoreArgs {
+    /// The key store (PKCS#12)
+    #[arg(long, value_name = "FILE", default_value = KEY_STORE)]
+    pub key_store: PathBuf,
+    /// File with the passphrase, readable by its owner only [default: ask]
+    #[arg(long, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
+}
+
+/// Commands of `key`.
+#[derive(Debug, Subcommand)]
+pub enum Key {
+    /// Make a new key, add it to a key store, and print its public key
+    Generate {
+        /// Where to.
+        #[command(flatten)]
+        store: KeyStoreArgs,
+        /// Make it from this many BIP39 words, and print them once: 12, 15, 18, 21 or 24
+        #[arg(long, value_name = "N")]
+        words: Option<usize>,
+    },
+    /// Add a key that exists: an Ed25519 seed or BIP39 words, from a file or the terminal
+    Import(KeyImport),
+    /// Print the public keys in a key store; needs no passphrase
+    List {
+        /// The key store (PKCS#12)
+        #[arg(long, value_name = "FILE", default_value = KEY_STORE)]
+        key_store: PathBuf,
+    },
+    /// Check that the passphrase opens a key, and print what is public of it
+    Show {
+        /// Where from.
+        #[command(flatten)]
+        store: KeyStoreArgs,
+        /// The key in hex, or the beginning of it
+        #[arg(value_name = "KEY")]
+        key: String,
+    },
+    /// Give a running peer the passphrase of its key
+    Unlock {
+        /// Which peer.
+        #[command(flatten)]
+        on: Control,
+        /// File with the passphrase, readable by its owner only [default: ask]
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+    },
+}
+
+/// Arguments of `key import`.
+#[derive(Debug, Args)]
+pub struct KeyImport {
+    /// Where to.
+    #[command(flatten)]
+    pub store: KeyStoreArgs,
+    /// File with the seed or the words, readable by its owner only [default: ask]
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Derivation path for words [default: m/44/864/0/0/0]
+    #[arg(long, value_name = "PATH")]
+    pub path: Option<String>,
+    /// The words have a passphrase of their own: ask for it
+    #[arg(long)]
+    pub words_passphrase: bool,
+    /// File with the passphrase of the words
+    #[arg(long, value_name = "FILE")]
+    pub words_passphrase_file: Option<PathBuf>,
+}
+
+/// Commands of `destake`.
+#[derive(Debug, Subcommand)]
+pub enum Destake {
+    /// Sign withdrawals, on the machine that has the controller's key; prints one on each line
+    Prepare(DestakePrepare),
+    /// Check signed withdrawals, and keep them in the supervisor for an emergency
+    Arm(DestakeArm),
+    /// Show what is armed, and whether it would still work
+    Show {
+        /// Which peer.
+        #[command(flatten)]
+        on: Control,
+    },
+    /// Forget what is armed
+    Disarm {
+        /// Which peer.
+        #[command(flatten)]
+        on: Control,
+    },
+    /// Go through everything but sending
+    Drill {
+        /// Which peer.
+        #[command(flatten)]
+        on: Control,
+    },
+    /// Lock signing, withdraw the stake, and stay down
+    Now {
+        /// Which peer.
+        #[command(flatten)]
+        on: Control,
+        /// For the log
+        #[arg(long, value_name = "TEXT", default_value = "no reason given")]
+        reason: String,
+        /// Yes, withdraw
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// Arguments of `destake prepare`.
+#[derive(Debug, Args)]
+pub struct DestakePrepare {
+    /// The controller account of the peer
+    #[arg(long, value_name = "N", value_parser = address)]
+    pub address: u64,
+    /// Key of the peer, 64 hex digits
+    #[arg(long, value_name = "KEY")]
+    pub peer_key: String,
+    /// First sequence number: the next one of the account
+    #[arg(long, value_name = "N")]
+    pub from: i64,
+    /// How many: each is good for one sequence number
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub count: usize,
+    /// Stake that stays, coppers
+    #[arg(long, value_name = "COPPERS", default_value_t = 0)]
+    pub keep: i64,
+    /// Key store with the key of the controller
+    #[arg(long, value_name = "FILE")]
+    pub key_store: PathBuf,
+    /// Key in it, in hex [default: the only one]
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+    /// File with the passphrase, readable by its owner only [default: ask]
+    #[arg(long, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
+}
+
+/// Arguments of `destake arm`.
+#[derive(Debug, Args)]
+pub struct DestakeArm {
+    /// Which peer.
+    #[command(flatten)]
+    pub on: Control,
+    /// Files of `destake prepare`
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// A good peer that it is brought to; may be repeated
+    #[arg(long = "peer", value_name = "HOST:PORT", required = true)]
+    pub peers: Vec<String>,
 }
 
 /// A process of a peer by its name.

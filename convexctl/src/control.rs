@@ -89,6 +89,11 @@ impl Connection {
         }
     }
 
+    /// The connection itself, for what follows a reply.
+    pub(crate) fn into_stream(self) -> UnixStream {
+        self.stream
+    }
+
     /// Sends a request and waits for its reply.
     pub(crate) fn call(&mut self, request: &Request) -> Result<Reply, Failure> {
         self.send(request)?;

@@ -7,12 +7,14 @@
 
 pub mod cli;
 mod control;
+mod destake;
 mod eval;
 pub mod exit;
 pub mod failure;
 mod files;
 mod generate;
 mod inspect;
+mod key;
 mod local;
 mod logs;
 pub mod output;
@@ -71,6 +73,8 @@ fn run(command: Command, out: &mut Out) -> Result<Exit, Failure> {
         Command::Transact(args) => transact::run(&args, out),
         Command::Logs(args) => logs::run(&args, out),
         Command::Panic { on, reason } => peer::panic(&on, reason, out),
+        Command::Key(command) => key::run(command, out),
+        Command::Destake(command) => destake::run(command, out),
         Command::Config(command) => settings::run(&command, out),
         Command::VerifyChain(args) => verify::run(&args, out),
         Command::Eval(args) => eval::run(&args, out),

@@ -15,7 +15,8 @@ use crate::cli::LocalStart;
 use crate::exit::Exit;
 use crate::failure::Failure;
 
-/// First of the four user ids that the workers of a local network have when root runs it. Beyond those that systemd and containers hand out.
+/// First of the user ids that the workers of a local network have when root runs it, four for each peer. Beyond those that systemd and
+/// containers hand out.
 const FIRST_UID: u32 = 64_500;
 
 /// Makes a network.
@@ -53,6 +54,7 @@ pub(super) fn network(layout: &Layout, args: &LocalStart) -> Result<(), Failure>
             &state.hash().to_string(),
             ports[number].0,
             &others,
+            FIRST_UID + 4 * number as u32,
         );
         write(&peer.config(), text.as_bytes())?;
     }
@@ -67,6 +69,7 @@ fn config_text(
     network: &str,
     port: u16,
     others: &[String],
+    uids: u32,
 ) -> String {
     let path = |path: &Path| format!("{:?}", path.display().to_string());
     format!(
@@ -88,7 +91,7 @@ fn config_text(
          [supervisor]\n\
          run = {}\n\
          # Only root can give each process a user of its own.\n\
-         users = \"{FIRST_UID}\"\n\
+         users = \"{uids}\"\n\
          [destake]\n\
          directory = {}\n",
         path(&layout.genesis()),

@@ -132,7 +132,8 @@ impl fmt::Display for Policy<'_> {
 pub struct Limits {
     /// Open descriptors (`RLIMIT_NOFILE`). Also bounds what a hostile process at the other end could push in.
     pub files: Option<u64>,
-    /// Threads (`RLIMIT_NPROC`). Left alone where the uid is shared with other processes, which would count too.
+    /// Threads (`RLIMIT_NPROC`). All processes of the uid count, so there is room for several peers on one machine. Left alone where the uid is
+    /// that of the supervisor.
     pub threads: Option<u64>,
     /// Size of a file in bytes (`RLIMIT_FSIZE`): also memory files, and a log file behind standard error.
     pub file_size: Option<u64>,
@@ -146,7 +147,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             files: Some(64),
-            threads: Some(64),
+            threads: Some(512),
             file_size: Some(1 << 30),
             data: None,
             address_space: None,
