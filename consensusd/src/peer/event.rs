@@ -18,8 +18,8 @@ pub enum Event {
     Belief {
         /// The accepted connection that sent it.
         connection: Connection,
-        /// Whether `netd` says that the connection has proven to be a peer's.
-        trusted: bool,
+        /// The peer that the connection has proven to be, says `netd`.
+        trusted: Option<AccountKey>,
         /// The message.
         message: Cell,
     },

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use cells::{Cell, Hash, Verdict};
 use consensus::Offer;
-use crypto::{KeyCache, SignedMessage, verify_batch};
+use crypto::{AccountKey, KeyCache, SignedMessage, verify_batch};
 use signing::Now;
 use wire::{Reply, Status};
 
@@ -24,6 +24,8 @@ const REBROADCAST: u64 = 300;
 const SILENCE: u64 = 1_000;
 /// Milliseconds for an answer; `netd` gives up earlier.
 const PATIENCE: u64 = 15_000;
+/// Milliseconds until a peer is challenged again that has not proven who it is. `keyd` signs nothing of its first second.
+const CHALLENGE_AGAIN: u64 = 2_000;
 /// Signatures that are checked one by one rather than together.
 const FEW: usize = 3;
 
@@ -40,6 +42,10 @@ pub(super) struct Gossip {
     /// The belief as last written, for broadcasts without news.
     pub(super) durable_belief: Option<Cell>,
     pub(super) opened: Vec<Connection>,
+    /// Who proved to be at the other end of them.
+    pub(super) proven: HashMap<Connection, AccountKey>,
+    /// When those that are not proven are challenged again.
+    challenge_at: u64,
     /// Requests that challenge a connection.
     pub(super) proofs: HashMap<u64, Connection>,
     acquisitions: Vec<(u64, Acquisition)>,
@@ -67,6 +73,7 @@ impl Gossip {
     /// All connections are gone.
     pub(super) fn disconnected(&mut self) {
         self.opened.clear();
+        self.proven.clear();
         self.acquisitions.clear();
         self.proofs.clear();
         self.poll = None;
@@ -90,6 +97,18 @@ impl Gossip {
         until(self.last_broadcast + REBROADCAST).min(until(self.last_heard + SILENCE))
     }
 
+    /// The connection on which data that this peer lacked to send can be asked for: who dialled us answers no requests (`spec/06 §7.2`).
+    /// That is the one that we have to it; without one, any, since beliefs are alike.
+    fn source(&mut self, key: &AccountKey) -> Option<Connection> {
+        let to_it = self.opened.iter().find(|c| self.proven.get(c) == Some(key));
+        if to_it.is_some() {
+            return to_it.copied();
+        }
+        self.turn += 1;
+        let place = self.turn % self.opened.len().max(1);
+        self.opened.get(place).copied()
+    }
+
     /// When an order of this peer came in last (steady milliseconds).
     pub(super) fn heard(&self, key: &crypto::AccountKey) -> Option<u64> {
         self.heard.get(key).copied()
@@ -98,13 +117,7 @@ impl Gossip {
 
 impl Core {
     /// Takes in a belief, or a signed order alone.
-    pub(super) fn believe(
-        &mut self,
-        message: &Cell,
-        from: Option<Target>,
-        trusted: bool,
-        now: Now,
-    ) {
+    pub(super) fn believe(&mut self, message: &Cell, from: Option<AccountKey>, now: Now) {
         let offers = match self.peer.intake(now.wall).offers(message) {
             Ok(offers) => offers,
             Err(_) => return,
@@ -141,11 +154,11 @@ impl Core {
         }
         // A stranger can't make us ask for anything; what it lacks comes with the next poll.
         if incomplete
-            && trusted
-            && let Some(target) = from
-            && let Ok(acquisition) = Acquisition::of_message(message.clone(), target, &self.shelf)
+            && let Some(key) = from
+            && let Some(connection) = self.gossip.source(&key)
+            && let Ok(acquisition) =
+                Acquisition::of_message(message.clone(), Target::Opened(connection), &self.shelf)
         {
-            self.gossip.last_heard = now.steady;
             self.acquire(acquisition, now);
         }
     }
@@ -197,6 +210,7 @@ impl Core {
         }
         self.gossip.opened.push(connection);
         self.want_challenge(Challenger::Opened(connection), now, out);
+        self.gossip.challenge_at = now.steady + CHALLENGE_AGAIN;
         if self.gossip.poll.is_none() {
             self.poll(connection, now, out);
         }
@@ -206,6 +220,7 @@ impl Core {
 
     pub(super) fn connection_closed(&mut self, connection: Connection) {
         self.gossip.opened.retain(|c| *c != connection);
+        self.gossip.proven.remove(&connection);
         self.gossip.proofs.retain(|_, c| *c != connection);
         if self
             .gossip
@@ -218,6 +233,22 @@ impl Core {
         self.gossip
             .acquisitions
             .retain(|(_, a)| a.target != Target::Opened(connection));
+    }
+
+    /// Challenges who is not proven: the signer had nothing to say at first, or the answer was lost.
+    fn challenge_again(&mut self, now: Now, out: &mut Vec<Action>) {
+        self.gossip.challenge_at = now.steady + CHALLENGE_AGAIN;
+        if !self.key.signs() {
+            return;
+        }
+        let gossip = &self.gossip;
+        let open = |c: &&Connection| {
+            !gossip.proven.contains_key(c) && !gossip.proofs.values().any(|asked| asked == *c)
+        };
+        let unproven: Vec<Connection> = gossip.opened.iter().filter(open).copied().collect();
+        for connection in unproven {
+            self.want_challenge(Challenger::Opened(connection), now, out);
+        }
     }
 
     fn poll(&mut self, connection: Connection, now: Now, out: &mut Vec<Action>) {
@@ -277,14 +308,10 @@ impl Core {
         let (_, acquisition) = self.gossip.acquisitions.swap_remove(at);
         if failed {
             self.counters.failed_acquisitions += 1;
-            // A peer that dialled us need not answer; one that we dialled does.
-            if let Target::Accepted(_) = acquisition.target {
-                self.gossip.last_heard = 0;
-            }
             return;
         }
         if let Some(message) = acquisition.value(&self.shelf) {
-            self.believe(&message, None, false, now);
+            self.believe(&message, None, now);
         }
     }
 
@@ -326,7 +353,7 @@ impl Core {
         for i in done.into_iter().rev() {
             let (_, acquisition) = self.gossip.acquisitions.swap_remove(i);
             if let Some(message) = acquisition.value(&self.shelf) {
-                self.believe(&message, None, false, now);
+                self.believe(&message, None, now);
             }
         }
         let gossip = &mut self.gossip;
@@ -340,6 +367,10 @@ impl Core {
         if gossip.opened.is_empty() {
             return;
         }
+        if now.steady >= gossip.challenge_at {
+            self.challenge_again(now, out);
+        }
+        let gossip = &mut self.gossip;
         let silent = now.steady >= gossip.last_heard + SILENCE;
         if silent && gossip.poll.is_none() && gossip.acquisitions.is_empty() {
             gossip.turn += 1;

@@ -207,10 +207,10 @@ impl Core {
         match event {
             Event::Transactions(list) => self.submit(list, out),
             Event::Belief {
-                connection,
+                connection: _,
                 trusted,
                 message,
-            } => self.believe(&message, Some(Target::Accepted(connection)), trusted, now),
+            } => self.believe(&message, trusted, now),
             Event::Challenged { to, id, challenge } => {
                 self.challenged(to, id, &challenge, now, out)
             }

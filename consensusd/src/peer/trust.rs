@@ -239,6 +239,11 @@ impl Core {
         });
         // A stranger with a key has proven nothing that matters here.
         let known = proven.filter(|key| self.peer.electorate().voter(key).is_some());
+        if let Some(key) = known
+            && self.gossip.opened.contains(&connection)
+        {
+            self.gossip.proven.insert(connection, key);
+        }
         out.push(Action::Net(Outgoing::Verified(connection, known)));
     }
 }

@@ -9,6 +9,7 @@ use std::sync::mpsc::{self, Receiver, Sender, SyncSender, TrySendError};
 use std::thread;
 use std::time::Duration;
 
+use crypto::AccountKey;
 use ipc::key::{Answer, FromKey, ToKey};
 use ipc::net::{FromNet, ToNet};
 use ipc::store::{FromStore, ToStore};
@@ -295,7 +296,10 @@ impl NetReader<'_> {
                 connection,
                 trusted,
                 body,
-            } => return self.message(connection, trusted.is_some(), body.into_vec()),
+            } => {
+                let trusted = trusted.map(AccountKey::new);
+                return self.message(connection, trusted, body.into_vec());
+            }
             FromNet::Answered { ticket, answer } => {
                 let body = answer.ok().map(Bytes::into_vec);
                 return self.talk(Talk::Answered { ticket, body });
@@ -320,7 +324,12 @@ impl NetReader<'_> {
             .is_ok()
     }
 
-    fn message(&mut self, connection: peer::Connection, trusted: bool, body: Vec<u8>) -> bool {
+    fn message(
+        &mut self,
+        connection: peer::Connection,
+        trusted: Option<AccountKey>,
+        body: Vec<u8>,
+    ) -> bool {
         let header = Header::peek(&body);
         match header.map(|header| header.kind) {
             Some(Kind::Transact) => {

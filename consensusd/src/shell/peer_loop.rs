@@ -89,6 +89,7 @@ pub(crate) fn run(
         pool,
         inputs,
         core: None,
+        opened: Vec::new(),
         links: [None, None, None],
         writing: [None, None, None],
         checked: BTreeMap::new(),
@@ -112,6 +113,8 @@ struct Worker<'a> {
     inputs: SyncSender<Input>,
     /// The peer, once there is a store.
     core: Option<Core>,
+    /// Connections to other peers that were opened before there was a peer.
+    opened: Vec<peer::Connection>,
     links: [Option<Reading>; 3],
     writing: [Option<Writing>; 3],
     /// Batches of checked transactions that overtook others.
@@ -228,8 +231,13 @@ impl Worker<'_> {
     }
 
     fn happen(&mut self, event: Event, now: Now) {
-        if let Some(core) = &mut self.core {
-            core.handle(event, now, &mut self.out);
+        match (&mut self.core, event) {
+            (Some(core), event) => core.handle(event, now, &mut self.out),
+            // `netd` says it once.
+            (None, Event::Opened(connection)) => self.opened.push(connection),
+            (None, Event::Closed(connection)) => self.opened.retain(|c| *c != connection),
+            (None, Event::Link(peer::Channel::Net, _)) => self.opened.clear(),
+            (None, _) => {}
         }
     }
 
@@ -363,6 +371,9 @@ impl Worker<'_> {
             if self.writing[place(channel)].is_some() {
                 self.happen(Event::Link(to_peer(channel), true), now);
             }
+        }
+        for connection in std::mem::take(&mut self.opened) {
+            self.happen(Event::Opened(connection), now);
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread;
 
 use cells::{Cell, Decoder, Source, decode_partial};
-use crypto::KeyCache;
+use crypto::{AccountKey, KeyCache};
 use signing::Identity;
 use signing::challenge::ReceivedChallenge;
 use wire::{Code, Message, Reply, check_challenge};
@@ -43,7 +43,7 @@ pub(crate) enum Talk {
     /// Of an accepted connection.
     Message {
         connection: Connection,
-        trusted: bool,
+        trusted: Option<AccountKey>,
         body: Vec<u8>,
     },
     /// The answer to a request.
@@ -233,7 +233,7 @@ fn decode(means: &Means, messages: &Receiver<(Talk, Replies)>) {
 fn decode_message(
     means: &Means,
     connection: Connection,
-    trusted: bool,
+    trusted: Option<AccountKey>,
     body: &[u8],
     replies: &Replies,
 ) -> Option<Event> {

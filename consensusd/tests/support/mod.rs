@@ -540,7 +540,7 @@ impl Network {
         let (message, _) = decode_partial(body, &Decoder::with_source(source)).unwrap();
         node.events.push_back(Event::Belief {
             connection: from as u64,
-            trusted: true,
+            trusted: Some(AccountKey::new([0xaa; 32])),
             message,
         });
     }
