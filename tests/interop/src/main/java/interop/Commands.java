@@ -41,6 +41,8 @@ final class Commands {
     /** Every state that was loaded or kept, by its number. */
     private final List<State> kept = new ArrayList<>();
 
+    private final Peers peers = new Peers();
+
     private State base;
     private State current;
     private long baseMemory;
@@ -83,6 +85,13 @@ final class Commands {
             case "keys-derive" -> KeyStores.derive(words(rest, 3));
             case "merge" -> Merge.merge(state(), words(rest, -3));
             case "bench" -> Bench.run(words(rest, -1));
+            case "peer-start" -> peers.start(state(), words(rest, 1)[0]);
+            case "peer-join" -> peers.join(words(rest, 2));
+            case "peer-dial" -> peers.dial(words(rest, 2));
+            case "peer-where" -> peers.describe(Integer.parseInt(words(rest, 1)[0]));
+            case "peer-stop" -> peers.stop(Integer.parseInt(words(rest, 1)[0]));
+            case "connect" -> peers.connect(words(rest, 3));
+            case "call" -> peers.call(rest);
             default -> throw new IllegalArgumentException("unknown request: " + head[0]);
         };
     }

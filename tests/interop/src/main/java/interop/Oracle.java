@@ -30,6 +30,8 @@ public final class Oracle {
             replies.println(reply);
             replies.flush();
         }
+        // Peers that were started here have threads that would go on.
+        Runtime.getRuntime().halt(0);
     }
 
     private static String answer(Commands commands, String line) {
