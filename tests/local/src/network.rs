@@ -1,0 +1,333 @@
+//! A network that a test starts, and ends.
+
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use cells::{Cell, Signed};
+use client::{Client, ClientError};
+use cvm::state::{Kind, Transaction};
+use keys::{KeyStore, Passphrase, Seed};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use tempfile::TempDir;
+use wire::Reply;
+
+use crate::{control, programs};
+
+/// The account that has the coins of a new network.
+const USER: u64 = 11;
+/// How long whatever a test waits for may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks at something that can only be looked at.
+const LOOK: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 5_000_000,
+};
+
+/// What peers agree about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Agreement {
+    /// Executed blocks.
+    pub executed: u64,
+    /// Hash of the state after them.
+    pub state: [u8; 32],
+}
+
+/// A network in a directory of its own.
+#[derive(Debug)]
+pub struct Network {
+    dir: TempDir,
+    user: Seed,
+    /// The processes of the supervisors; `None` for one that was killed.
+    peers: Vec<Option<OwnedFd>>,
+    /// Those of them that are children of this process.
+    children: Vec<Child>,
+    sequence: i64,
+}
+
+impl Network {
+    /// A new network of our peers, all at work.
+    ///
+    /// # Panics
+    /// When they don't start.
+    #[must_use]
+    pub fn start(peers: usize) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        // The users of the workers have to get through.
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(dir.path(), open).expect("permissions");
+        let output = Command::new(programs::directory().join("convexctl"))
+            .args(["local", "start", "--detach", "--port", "0", "--peers"])
+            .arg(peers.to_string())
+            .arg("--dir")
+            .arg(dir.path())
+            .output()
+            .expect("convexctl runs");
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let user = seed(&dir.path().join("user"));
+        let mut network = Self {
+            dir,
+            user,
+            peers: (0..peers).map(|_| None).collect(),
+            children: Vec::new(),
+            sequence: 0,
+        };
+        for peer in 0..peers {
+            network.note(peer);
+        }
+        network
+    }
+
+    /// Directory of a peer.
+    #[must_use]
+    pub fn directory(&self, peer: usize) -> PathBuf {
+        self.dir.path().join(format!("peer-{}", peer + 1))
+    }
+
+    /// The genesis state, as a file.
+    #[must_use]
+    pub fn genesis(&self) -> PathBuf {
+        self.dir.path().join("genesis.cad3")
+    }
+
+    /// Where a peer listens.
+    #[must_use]
+    pub fn endpoint(&self, peer: usize) -> String {
+        let text = fs::read_to_string(self.directory(peer).join("endpoint")).expect("an endpoint");
+        text.trim().to_owned()
+    }
+
+    /// The seed of the key of a peer.
+    #[must_use]
+    pub fn seed(&self, peer: usize) -> Seed {
+        seed(&self.directory(peer))
+    }
+
+    /// Changes a text in the configuration of a peer.
+    ///
+    /// # Panics
+    /// When it is not there.
+    pub fn configure(&self, peer: usize, from: &str, to: &str) {
+        let path = self.directory(peer).join("convexd.toml");
+        let text = fs::read_to_string(&path).expect("a configuration");
+        assert!(text.contains(from), "{text}");
+        fs::write(path, text.replace(from, to)).expect("a configuration");
+    }
+
+    /// Remembers the process of a peer that runs.
+    fn note(&mut self, peer: usize) {
+        let status = control::status(&self.directory(peer).join("run")).expect("a status");
+        let pid = i32::try_from(status.pid).ok().and_then(Pid::from_raw);
+        let process = pidfd_open(pid.expect("a process id"), PidfdFlags::empty());
+        self.peers[peer] = Some(process.expect("the process of a peer"));
+    }
+
+    /// Kills the supervisor of a peer: all of the peer ends with it.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn kill(&mut self, peer: usize) {
+        let process = self.peers[peer].take().expect("a peer that runs");
+        pidfd_send_signal(&process, Signal::KILL).expect("the process runs");
+        let mut ended = [PollFd::new(&process, PollFlags::IN)];
+        let patience = Timespec {
+            tv_sec: 20,
+            tv_nsec: 0,
+        };
+        assert_eq!(poll(&mut ended, Some(&patience)), Ok(1), "it ends");
+    }
+
+    /// Takes away all that a peer has stored.
+    ///
+    /// # Panics
+    /// When it can't be removed.
+    pub fn empty_store(&self, peer: usize) {
+        fs::remove_dir_all(self.directory(peer).join("store")).expect("the store is removed");
+    }
+
+    /// Starts a peer that was killed; answers how long it took until its supervisor told its status.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn restart(&mut self, peer: usize) -> Duration {
+        let began = Instant::now();
+        let dir = self.directory(peer);
+        let log = fs::File::create(dir.join("log")).expect("a log");
+        let child = Command::new(programs::directory().join("supervisor"))
+            .arg("--config")
+            .arg(dir.join("convexd.toml"))
+            .args(["--set", "log.format=text"])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a log"))
+            .stderr(log)
+            .spawn()
+            .expect("the supervisor starts");
+        self.children.push(child);
+        self.wait(&format!("peer {peer} to start"), |_| {
+            control::status(&dir.join("run")).ok()
+        });
+        self.note(peer);
+        began.elapsed()
+    }
+
+    /// The peers that run.
+    #[must_use]
+    pub fn running(&self) -> Vec<usize> {
+        let running = |peer: &usize| self.peers[*peer].is_some();
+        (0..self.peers.len()).filter(running).collect()
+    }
+
+    /// Looks until there is something, or the time is over.
+    ///
+    /// # Panics
+    /// When it is over.
+    pub fn wait<T>(&self, what: &str, mut look: impl FnMut(&Self) -> Option<T>) -> T {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(found) = look(self) {
+                return found;
+            }
+            assert!(
+                Instant::now() < until,
+                "waited for {what}: {:?}\n{}",
+                self.standings(),
+                self.logs()
+            );
+            // Until a peer ends, which is for nobody to happen, or the time for the next look has come.
+            let mut ends: Vec<PollFd<'_>> = self
+                .peers
+                .iter()
+                .flatten()
+                .map(|peer| PollFd::new(peer, PollFlags::IN))
+                .collect();
+            let ended = poll(&mut ends, Some(&LOOK));
+            assert_eq!(ended, Ok(0), "a peer ended\n{}", self.logs());
+        }
+    }
+
+    /// Where a peer is, when it says so.
+    #[must_use]
+    pub fn standing(&self, peer: usize) -> Option<Agreement> {
+        let status = control::status(&self.directory(peer).join("run")).ok()?;
+        let consensus = status.consensus?;
+        Some(Agreement {
+            executed: consensus.executed,
+            state: consensus.state,
+        })
+    }
+
+    /// Where all peers that run are.
+    #[must_use]
+    pub fn standings(&self) -> Vec<Option<Agreement>> {
+        let running = self.running();
+        running.iter().map(|peer| self.standing(*peer)).collect()
+    }
+
+    /// Waits until all peers that run have executed the same blocks, at least `least` of them; answers what they have and how long it took.
+    pub fn agree(&self, least: u64) -> (Agreement, Duration) {
+        let began = Instant::now();
+        let agreed = self.wait(&format!("all to execute {least} blocks"), |network| {
+            let all: Option<Vec<Agreement>> = network.standings().into_iter().collect();
+            let all = all?;
+            let first = *all.first()?;
+            (first.executed >= least && all.iter().all(|one| *one == first)).then_some(first)
+        });
+        (agreed, began.elapsed())
+    }
+
+    /// Sends a transfer of the user to a peer; answers how long the result took.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn transfer(&mut self, peer: usize) -> Duration {
+        let endpoint = self.endpoint(peer);
+        self.transfer_to(&endpoint)
+    }
+
+    /// Sends a transfer of the user to whoever listens there; answers how long the result took.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn transfer_to(&mut self, endpoint: &str) -> Duration {
+        let began = Instant::now();
+        let reply = self.try_transfer(endpoint, PATIENCE);
+        let reply =
+            reply.unwrap_or_else(|e| panic!("{e}: {:?}\n{}", self.standings(), self.logs()));
+        assert_eq!(reply.error, Cell::Nil, "{:?}", reply.value);
+        began.elapsed()
+    }
+
+    /// Sends a transfer of the user, and waits so long for the result.
+    ///
+    /// # Errors
+    /// When there is none.
+    ///
+    /// # Panics
+    /// When there is no connection.
+    pub fn try_transfer(
+        &mut self,
+        endpoint: &str,
+        patience: Duration,
+    ) -> Result<Reply, ClientError> {
+        let mut client = Client::connect(endpoint, patience).expect("a connection");
+        self.sequence += 1;
+        let transaction = Transaction {
+            origin: USER,
+            sequence: self.sequence,
+            kind: Kind::Transfer {
+                target: Cell::Address(12),
+                amount: 1_000,
+            },
+        };
+        let key = self.user.signing_key().expect("a key");
+        client.transact(Signed::sign(&key, transaction.to_cell()))
+    }
+
+    /// The ends of all logs, for who has to find out what went wrong.
+    fn logs(&self) -> String {
+        let log = |peer| {
+            let text = fs::read_to_string(self.directory(peer).join("log")).unwrap_or_default();
+            let lines: Vec<&str> = text.lines().collect();
+            let tail = &lines[lines.len().saturating_sub(12)..];
+            format!("peer {peer}:\n{}\n", tail.join("\n"))
+        };
+        (0..self.peers.len()).map(log).collect()
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        for peer in self.peers.iter().flatten() {
+            // It fails only when the process has ended.
+            let _ = pidfd_send_signal(peer, Signal::KILL);
+        }
+        for peer in self.peers.iter().flatten() {
+            let patience = Timespec {
+                tv_sec: 10,
+                tv_nsec: 0,
+            };
+            // What does not end leaves its files.
+            let _ = poll(&mut [PollFd::new(peer, PollFlags::IN)], Some(&patience));
+        }
+        for child in &mut self.children {
+            let _ = child.try_wait();
+        }
+    }
+}
+
+/// The only key of a key store, by the passphrase beside it.
+fn seed(dir: &Path) -> Seed {
+    let passphrase = fs::read_to_string(dir.join("passphrase")).expect("a passphrase");
+    let passphrase = Passphrase::copy_of(passphrase.trim()).expect("a passphrase");
+    let bytes = fs::read(dir.join("keys.pfx")).expect("a key store");
+    let store = KeyStore::parse(&bytes, Some(&passphrase)).expect("a key store");
+    let key = store.entries().find_map(|entry| entry.key).expect("a key");
+    store.unlock(&key, &passphrase).expect("a seed")
+}
