@@ -29,6 +29,6 @@ mod value;
 
 pub use declare::Entry;
 pub use load::{ConfigError, File, Loaded, Source};
-pub use reference::reference;
+pub use reference::{reference, template};
 pub use settings::*;
 pub use value::{Key, Level, LogFormat, Minimum, Network, Period, Setting, Size};
