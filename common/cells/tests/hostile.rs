@@ -117,10 +117,12 @@ fn set_algebra_ends_where_nodes_outnumber_the_elements() {
         SetOp::Difference,
         SetOp::ReverseDifference,
     ] {
-        for (left, right) in [(&a, &few), (&few, &a), (&a, &b)] {
-            let combined = left.combine(right, op);
-            assert!(matches!(combined, Err(CellError::Malformed(_))), "{op:?}");
+        // Where one side has nothing, the other is taken or left as a whole: nobody has to walk it.
+        for (left, right) in [(&a, &few), (&few, &a)] {
+            assert!(left.combine(right, op).is_ok(), "{op:?}");
         }
+        let combined = a.combine(&b, op);
+        assert!(matches!(combined, Err(CellError::Malformed(_))), "{op:?}");
     }
     assert!(matches!(a.contains_all(&b), Err(CellError::Malformed(_))));
     let whole: Set = (0..300).map(Cell::Long).collect();
