@@ -259,11 +259,6 @@ fn wrong_circumstances_are_told_with_their_remedy() {
     let (ended, words) = ends(&mut other);
     assert_eq!(ended, Ended::Exited(78));
     assert!(words.contains("configured network"), "{words}");
-    let mut empty = peer();
-    empty.settings.genesis = false;
-    let (ended, words) = ends(&mut empty);
-    assert_eq!(ended, Ended::Exited(66));
-    assert!(words.contains("no genesis state"), "{words}");
     let by_hand = Command::new(env!("CARGO_BIN_EXE_consensusd"))
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -8,6 +8,7 @@
 //! | `executing` | from finality to results | `spec/05 §7` |
 //! | [`saving`], `sealing` | what is written down, and what waits for it | DESIGN §2 |
 //! | `gossip`, [`acquisition`] | beliefs of others, missing data, broadcast, polls | `spec/05 §9`, `§10`, `§17.4` |
+//! | [`joining`] | the genesis state from others | `spec/05 §14.2` |
 //! | `trust` | challenges and their answers | `spec/06 §8` |
 //! | `reports` | status for others and for the operator | `spec/06 §6.2` |
 //!
@@ -19,6 +20,7 @@ mod building;
 pub mod event;
 mod executing;
 mod gossip;
+pub mod joining;
 pub mod ledger;
 pub mod queue;
 mod reports;

@@ -65,9 +65,10 @@ impl Core {
                 self.gossip.unannounced.push(cell.clone());
             }
         }
-        // Written even when it is embedded in the root: others ask for it by its hash.
+        // Written even when they are embedded in the root: others ask for them by their hashes, which the status tells.
         self.saver
             .collect(&data.belief.to_cell(), &self.shelf, &mut cells);
+        self.saver.collect(&data.state, &self.shelf, &mut cells);
         self.saver.collect(&root, &self.shelf, &mut cells);
         let mut then = std::mem::take(&mut self.withheld);
         if let Some(message) = self.announcement(&belief, now) {

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use cells::Hash;
+use cells::{Cell, Hash};
 use cellstore::StoreSource;
 use crypto::AccountKey;
 use etch::{ControlView, Reader};
@@ -23,6 +23,7 @@ use signing::{Identity, Now};
 use super::links::{self, Reading, Writing};
 use super::pool::{self, CheckedBatch, Means, Pool, Views};
 use super::{Clock, Failure, Supervisor, files, read_genesis};
+use crate::peer::joining::Joining;
 use crate::peer::{self, Action, Config, Core, Event, Next};
 use crate::source::Shelf;
 
@@ -84,12 +85,13 @@ pub(crate) fn run(
         seed,
         settings,
         genesis,
+        root: Cell::Nil,
         shelf,
         views,
         pool,
         inputs,
         core: None,
-        opened: Vec::new(),
+        joining: Joining::new(means.identity.network),
         links: [None, None, None],
         writing: [None, None, None],
         checked: BTreeMap::new(),
@@ -107,14 +109,16 @@ struct Worker<'a> {
     seed: [u8; 32],
     settings: ConsensusdSettings,
     genesis: Option<File>,
+    /// Root of the store, as it was first seen.
+    root: Cell,
     shelf: Arc<Shelf>,
     views: Views,
     pool: Pool,
     inputs: SyncSender<Input>,
     /// The peer, once there is a store.
     core: Option<Core>,
-    /// Connections to other peers that were opened before there was a peer.
-    opened: Vec<peer::Connection>,
+    /// What goes on before there is a peer.
+    joining: Joining,
     links: [Option<Reading>; 3],
     writing: [Option<Writing>; 3],
     /// Batches of checked transactions that overtook others.
@@ -174,8 +178,11 @@ impl Worker<'_> {
 
     /// Lets the peer go on; answers how long it can wait.
     fn advance(&mut self, now: Now) -> Result<Duration, Failure> {
+        if self.core.is_none() {
+            self.join(now)?;
+        }
         let Some(core) = &mut self.core else {
-            return Ok(Duration::from_secs(1));
+            return Ok(Duration::from_millis(500));
         };
         let mut out = std::mem::take(&mut self.out);
         let next = core.advance(now, &mut out);
@@ -233,11 +240,7 @@ impl Worker<'_> {
     fn happen(&mut self, event: Event, now: Now) {
         match (&mut self.core, event) {
             (Some(core), event) => core.handle(event, now, &mut self.out),
-            // `netd` says it once.
-            (None, Event::Opened(connection)) => self.opened.push(connection),
-            (None, Event::Closed(connection)) => self.opened.retain(|c| *c != connection),
-            (None, Event::Link(peer::Channel::Net, _)) => self.opened.clear(),
-            (None, _) => {}
+            (None, event) => self.joining.handle(event, now, &self.shelf),
         }
     }
 
@@ -334,7 +337,31 @@ impl Worker<'_> {
         if self.core.is_some() {
             return Ok(());
         }
-        let root = source.root().map_err(peer::StartError::Data)?;
+        self.root = source.root().map_err(peer::StartError::Data)?;
+        let mut file = self.genesis.take();
+        self.begin(|| file.as_mut().map(read_genesis).transpose(), now)
+    }
+
+    /// Gets the genesis state from other peers, when it is wanted.
+    fn join(&mut self, now: Now) -> Result<(), Failure> {
+        let mut out = std::mem::take(&mut self.out);
+        let genesis = self.joining.advance(now, &self.shelf, &mut out);
+        for action in out.drain(..) {
+            self.act(action, now)?;
+        }
+        self.out = out;
+        match genesis {
+            Some(genesis) => self.begin(|| Ok(Some(genesis)), now),
+            None => Ok(()),
+        }
+    }
+
+    /// The peer begins, if there is what it needs. The genesis state is asked for only when the store has no state.
+    fn begin(
+        &mut self,
+        genesis: impl FnOnce() -> Result<Option<Cell>, Failure>,
+        now: Now,
+    ) -> Result<(), Failure> {
         let config = Config {
             key: AccountKey::new(self.settings.key),
             network: Hash(self.settings.network),
@@ -343,20 +370,25 @@ impl Worker<'_> {
             seed: self.seed,
             threads: usize::from(self.settings.verifiers.max(1)),
         };
-        let mut file = self.genesis.take();
         let mut failed = None;
-        let genesis = || match read_genesis(file.as_mut()?) {
-            Ok(genesis) => Some(genesis),
-            Err(failure) => {
+        let genesis = || {
+            genesis().unwrap_or_else(|failure| {
                 failed = Some(failure);
                 None
-            }
+            })
         };
-        let core = Core::start(config, self.shelf.clone(), &root, genesis, now);
+        let started = Core::start(config, self.shelf.clone(), &self.root, genesis, now);
         if let Some(failure) = failed {
             return Err(failure);
         }
-        let core = core?;
+        let core = match started {
+            Err(peer::StartError::NoGenesis) => {
+                log::info!("the store is empty: the genesis state comes from other peers");
+                self.joining.want();
+                return Ok(());
+            }
+            other => other?,
+        };
         log::info!(
             "EVENT=started position={} state={}",
             core.position(),
@@ -372,7 +404,7 @@ impl Worker<'_> {
                 self.happen(Event::Link(to_peer(channel), true), now);
             }
         }
-        for connection in std::mem::take(&mut self.opened) {
+        for connection in self.joining.into_opened() {
             self.happen(Event::Opened(connection), now);
         }
         Ok(())

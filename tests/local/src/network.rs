@@ -152,6 +152,20 @@ impl Network {
         fs::remove_dir_all(self.directory(peer).join("store")).expect("the store is removed");
     }
 
+    /// Takes away all that a peer has stored, and the file with the genesis state: what remains are key, network and the hosts of others.
+    ///
+    /// # Panics
+    /// When it can't be removed.
+    pub fn forget_all(&self, peer: usize) {
+        self.empty_store(peer);
+        let path = self.directory(peer).join("convexd.toml");
+        let text = fs::read_to_string(&path).expect("a configuration");
+        let kept = text.lines().filter(|line| !line.starts_with("genesis"));
+        let kept: Vec<&str> = kept.collect();
+        assert!(kept.len() < text.lines().count(), "{text}");
+        fs::write(path, kept.join("\n")).expect("a configuration");
+    }
+
     /// Starts a peer that was killed; answers how long it took until its supervisor told its status.
     ///
     /// # Panics
@@ -160,19 +174,26 @@ impl Network {
         let began = Instant::now();
         let dir = self.directory(peer);
         let log = fs::File::create(dir.join("log")).expect("a log");
-        let child = Command::new(programs::directory().join("supervisor"))
-            .arg("--config")
-            .arg(dir.join("convexd.toml"))
-            .args(["--set", "log.format=text"])
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a log"))
-            .stderr(log)
-            .spawn()
-            .expect("the supervisor starts");
-        self.children.push(child);
+        let start = || {
+            Command::new(programs::directory().join("supervisor"))
+                .arg("--config")
+                .arg(dir.join("convexd.toml"))
+                .args(["--set", "log.format=text"])
+                .stdin(Stdio::null())
+                .stdout(log.try_clone().expect("a log"))
+                .stderr(log.try_clone().expect("a log"))
+                .spawn()
+                .expect("the supervisor starts")
+        };
+        let mut child = start();
         self.wait(&format!("peer {peer} to start"), |_| {
+            // As systemd would: processes of the killed peer may hold its port for a moment.
+            if child.try_wait().expect("a child").is_some() {
+                child = start();
+            }
             control::status(&dir.join("run")).ok()
         });
+        self.children.push(child);
         self.note(peer);
         began.elapsed()
     }

@@ -107,6 +107,24 @@ fn one_peer_of_each_kind_agree_whoever_takes_in_the_transactions() {
 }
 
 #[test]
+fn ours_joins_by_what_a_peer_of_the_reference_has_and_takes_part() {
+    let Some(mut mixed) = Mixed::start(1, 1) else {
+        return;
+    };
+    mixed.rounds(30);
+    let (blocks, _) = mixed.agree(60);
+    mixed.network.kill(0);
+    mixed.network.forget_all(0);
+    let started = mixed.network.restart(0);
+    let (joined, took) = mixed.agree(blocks);
+    println!("joined {took:?} after its start, which took {started:?}");
+    assert_eq!(joined, blocks);
+    mixed.connect(1);
+    mixed.rounds(5);
+    mixed.agree(blocks + 10);
+}
+
+#[test]
 fn two_peers_of_each_kind_agree_and_one_of_ours_comes_back() {
     let Some(mut mixed) = Mixed::start(2, 2) else {
         return;

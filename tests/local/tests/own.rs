@@ -51,6 +51,22 @@ fn four_peers_go_on_without_one_which_catches_up_with_its_store_and_without() {
 }
 
 #[test]
+fn a_peer_with_nothing_but_key_network_and_hosts_joins_and_takes_part() {
+    let mut network = Network::start(4);
+    rounds(&mut network, 2);
+    network.kill(3);
+    rounds(&mut network, 20);
+    let (others, _) = network.agree(68);
+    network.forget_all(3);
+    let started = network.restart(3);
+    let (joined, took) = network.agree(others.executed);
+    println!("joined {took:?} after its start, which took {started:?}");
+    assert_eq!(joined, others);
+    network.transfer(3);
+    network.agree(others.executed + 1);
+}
+
+#[test]
 fn of_three_equal_peers_two_are_not_enough_and_go_on_when_the_third_is_back() {
     let mut network = Network::start(3);
     rounds(&mut network, 2);
