@@ -13,6 +13,7 @@ pub mod form;
 pub mod known;
 pub mod ops;
 pub mod oracle;
+pub mod own_peer;
 pub mod program;
 pub mod rng;
 pub mod subject;
