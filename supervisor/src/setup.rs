@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use config::Config;
 use ipc::Role;
@@ -497,7 +498,7 @@ fn listen(addresses: &[SocketAddr]) -> Result<(Vec<OwnedFd>, Vec<SocketAddr>), F
     let mut fds = Vec::new();
     let mut bound = Vec::new();
     for address in addresses {
-        let listener = listener(address).map_err(|error| {
+        let listener = patiently(|| listener(address)).map_err(|error| {
             let remedy = match error.kind() {
                 io::ErrorKind::AddrInUse => {
                     "another program listens there: stop it, or choose another port with network.listen"
@@ -512,6 +513,23 @@ fn listen(addresses: &[SocketAddr]) -> Result<(Vec<OwnedFd>, Vec<SocketAddr>), F
         fds.push(listener.into());
     }
     Ok((fds, bound))
+}
+
+/// Workers of a supervisor that was just killed may hold its ports a moment longer than it lived.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "nobody tells when a port becomes free"
+)]
+fn patiently<T>(bind: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    const TRIES: u32 = 20;
+    const BETWEEN: Duration = Duration::from_millis(50);
+    for _ in 1..TRIES {
+        match bind() {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => std::thread::sleep(BETWEEN),
+            result => return result,
+        }
+    }
+    bind()
 }
 
 fn listener(address: &SocketAddr) -> io::Result<TcpListener> {

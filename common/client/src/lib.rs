@@ -141,7 +141,9 @@ impl Client {
                     self.stream.write_all(&bytes)?;
                     self.dialler.written(bytes.len());
                 }
-                Some(DiallerAction::Close(CloseReason::Goodbye)) => return Err(ClientError::Closed),
+                Some(DiallerAction::Close(CloseReason::Goodbye)) => {
+                    return Err(ClientError::Closed);
+                }
                 Some(DiallerAction::Close(reason)) => return Err(ClientError::Protocol(reason)),
                 Some(DiallerAction::Challenged { .. } | DiallerAction::Drop(_)) => {}
                 None => self.read(until)?,
@@ -166,7 +168,9 @@ impl Client {
             Err(error) => {
                 self.input.clear();
                 match error.kind() {
-                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Err(ClientError::Timeout),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                        Err(ClientError::Timeout)
+                    }
                     io::ErrorKind::Interrupted => Ok(()),
                     io::ErrorKind::ConnectionReset => Err(ClientError::Closed),
                     _ => Err(error.into()),
@@ -208,7 +212,9 @@ impl Client {
         let reply = self.call(|id| Message::Status { id })?;
         if reply.error != Cell::Nil {
             let text = cells::print::print(&reply.value, 1_000)?.unwrap_or_default();
-            return Err(ClientError::Answer(String::from_utf8_lossy(&text).into_owned()));
+            return Err(ClientError::Answer(
+                String::from_utf8_lossy(&text).into_owned(),
+            ));
         }
         Ok(Status::read(&reply.value)?)
     }
@@ -219,10 +225,12 @@ impl Client {
     /// When there is no answer, or a cell in it is not the one that was asked for.
     pub fn data(&mut self, hashes: &[Hash]) -> Result<Vec<Option<Cell>>, ClientError> {
         let wanted = hashes.to_vec();
-        let id = self.send(|id| Message::DataRequest(DataRequest {
+        let id = self.send(|id| {
+            Message::DataRequest(DataRequest {
                 id: Cell::Long(id),
                 hashes: wanted,
-            }))?;
+            })
+        })?;
         let body = self.receive_body(id)?;
         let reply = read_reply(&body)?;
         let Cell::Vector(found) = &reply.value else {
@@ -233,7 +241,11 @@ impl Client {
             match found.get(index as u64)? {
                 Some(Cell::Nil) | None => cells.push(None),
                 Some(cell) if cell.hash() == *hash => cells.push(Some(cell)),
-                Some(_) => return Err(ClientError::Answer("another cell than was asked for".to_owned())),
+                Some(_) => {
+                    return Err(ClientError::Answer(
+                        "another cell than was asked for".to_owned(),
+                    ));
+                }
             }
         }
         Ok(cells)
@@ -253,7 +265,10 @@ fn read_reply(body: &[u8]) -> Result<Reply, ClientError> {
     let (payload, _) = decode_partial(body, &Decoder::new()).map_err(answer)?;
     match Message::read(payload) {
         Ok(Message::Result(reply)) => Ok(reply),
-        Ok(other) => Err(ClientError::Answer(format!("a message of kind {}", Kind::name(other.kind())))),
+        Ok(other) => Err(ClientError::Answer(format!(
+            "a message of kind {}",
+            Kind::name(other.kind())
+        ))),
         Err(error) => Err(ClientError::Answer(error.to_string())),
     }
 }

@@ -5,12 +5,10 @@ use std::fmt;
 
 use toml_edit::{Document, Item, Table, Value};
 
-use crate::{Config, ENTRIES};
+use crate::{Config, ENTRIES, Entry};
 
 /// Prefix of environment variables: `CONVEXD_NETWORK_LISTEN` sets `network.listen`.
 const PREFIX: &str = "CONVEXD_";
-/// Variables with the prefix that are no settings.
-const OTHERS: [&str; 1] = ["CONVEXD_LOG"];
 /// Longest file in bytes.
 const MAX_FILE: usize = 1 << 20;
 
@@ -173,17 +171,21 @@ fn known(source: &Source, path: String) -> Result<&'static str, ConfigError> {
 }
 
 fn unknown(source_of: Source, path: String) -> ConfigError {
-    let nearest = ENTRIES
-        .iter()
-        .map(|entry| (distance(entry.path, &path), entry.path))
-        .min()
-        .filter(|(distance, _)| *distance <= 4)
-        .map(|(_, path)| path);
     ConfigError::Unknown {
         source_of,
+        nearest: nearest(&path),
         path,
-        nearest,
     }
+}
+
+/// The setting that may have been meant.
+fn nearest(path: &str) -> Option<&'static str> {
+    ENTRIES
+        .iter()
+        .map(|entry| (distance(entry.path, path), entry.path))
+        .min()
+        .filter(|(distance, _)| *distance <= 4)
+        .map(|(_, path)| path)
 }
 
 /// Edits that lead from one text to the other (Levenshtein).
@@ -255,17 +257,16 @@ impl Config {
             let Some(rest) = name.strip_prefix(PREFIX) else {
                 continue;
             };
-            if OTHERS.contains(&name.as_str()) {
-                continue;
-            }
             let source = Source::Environment(name.clone());
-            let path = ENTRIES
-                .iter()
-                .find(|entry| entry.path.to_uppercase().replace(['.', '-'], "_") == rest)
-                .map(|entry| entry.path)
-                .ok_or_else(|| {
-                    unknown(source.clone(), rest.to_lowercase().replacen('_', ".", 1))
-                })?;
+            let named = |entry: &&Entry| entry.path.to_uppercase().replace(['.', '-'], "_") == rest;
+            let Some(path) = ENTRIES.iter().find(named).map(|entry| entry.path) else {
+                let path = rest.to_lowercase().replacen('_', ".", 1);
+                // The tools and tests have variables of their own: only what looks like a setting is one.
+                if nearest(&path).is_some() {
+                    return Err(unknown(source, path));
+                }
+                continue;
+            };
             values.insert(path, (source, loose(&text)));
         }
         for text in command_line {
@@ -334,6 +335,9 @@ mod tests {
             ("CONVEXD_NETWORK_CONNECTIONS_PER_ADDRESS", "9"),
             ("CONVEXD_NETWORK_IDLE", "2 s"),
             ("CONVEXD_LOG", "debug"),
+            ("CONVEXD_LONG", "1"),
+            ("CONVEXD_VECTORS", "vectors"),
+            ("CONVEXD_FUZZ_SECONDS", "5"),
             ("HOME", "/root"),
         ];
         let loaded = load(text, &environment, &["network.idle=3 min"]).unwrap();
