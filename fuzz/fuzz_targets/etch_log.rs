@@ -59,7 +59,7 @@ fn forged_base(u: &mut Unstructured<'_>, main: &[u8]) -> Result<(Vec<u8>, Base)>
         length,
         root,
     };
-    let mut b = b"EtchLog1".to_vec();
+    let mut b = b"EtchLog2".to_vec();
     b.extend_from_slice(&base.epoch.to_be_bytes());
     b.extend_from_slice(&base.sequence.to_be_bytes());
     b.extend_from_slice(&base.length.to_be_bytes());
@@ -79,7 +79,7 @@ fn forged_frame(u: &mut Unstructured<'_>, base: &mut Base) -> Result<Vec<u8>> {
     let mut appended = u.bytes(n.min(u.len()))?.to_vec();
     appended.resize(n, 0);
     let patches = u.int_in_range(0..=4)?;
-    let mut b = b"EtchFrm1".to_vec();
+    let mut b = b"EtchFrm2".to_vec();
     b.extend_from_slice(&number(u, base.epoch)?.to_be_bytes());
     b.extend_from_slice(&number(u, base.sequence.wrapping_add(1))?.to_be_bytes());
     b.extend_from_slice(&number(u, base.length)?.to_be_bytes());
@@ -95,7 +95,7 @@ fn forged_frame(u: &mut Unstructured<'_>, base: &mut Base) -> Result<Vec<u8>> {
         b.extend_from_slice(&u.arbitrary::<[u8; 8]>()?);
     }
     let mut sum = blake3::Hasher::new_keyed(&SECRET);
-    sum.update(&b[..88]).update(&b[120..]);
+    sum.update(&b[120..]).update(&b[..88]);
     let sum = *sum.finalize().as_bytes();
     b[88..120].copy_from_slice(&sum);
     base.sequence = base.sequence.wrapping_add(1);
@@ -205,7 +205,7 @@ fn run(u: &mut Unstructured<'_>) -> Result<()> {
     let (main, old_log, _) = filled(&cells);
     let log = if kind == 1 {
         // Nothing but the fuzzer's bytes after the magic.
-        let mut b = b"EtchLog1".to_vec();
+        let mut b = b"EtchLog2".to_vec();
         b.extend_from_slice(u.bytes(u.len())?);
         b
     } else {

@@ -159,6 +159,61 @@ fn commit(c: &mut Criterion) {
     group.finish();
 }
 
+/// Commits of small batches and raw writes with a barrier of the bytes that such a commit appends, in turn.
+fn small(_: &mut Criterion) {
+    const ROUNDS: usize = 2000;
+    for cells in [10, 100, 1000, CELLS] {
+        let dir = dir();
+        let mut writer = open(&dir, Some(ControlPage::anonymous(0).unwrap()));
+        let raw = File::create(dir.path().join("raw")).unwrap();
+        let bytes = vec![0x5a; cells * (CELL_BYTES + 43 + 17)];
+        raw.write_all_at(&bytes, 0).unwrap();
+        raw.sync_all().unwrap();
+        // The store as it is after a while: its first level filled, the log's blocks used before.
+        let mut next = 0;
+        while next < 200_000 {
+            for (key, e) in batch(next) {
+                writer.put_hashed(key, &e, Flags(0x11), 0).unwrap();
+            }
+            writer.commit().unwrap();
+            next += CELLS as u64;
+        }
+        writer.checkpoint().unwrap();
+        let mut times: [Vec<Duration>; 3] = Default::default();
+        for _ in 0..ROUNDS.min(1_200_000 / cells) {
+            let batch: Vec<_> = (next..next + cells as u64)
+                .map(encoding)
+                .map(|e| (crypto::sha3_256(&e), e))
+                .collect();
+            next += cells as u64;
+            let start = Instant::now();
+            for (key, e) in &batch {
+                writer.put_hashed(*key, e, Flags(0x11), 0).unwrap();
+            }
+            let put = start.elapsed();
+            writer.commit().unwrap();
+            let commit = start.elapsed() - put;
+            let start = Instant::now();
+            raw.write_all_at(&bytes, 0).unwrap();
+            raw.sync_data().unwrap();
+            for (list, time) in times.iter_mut().zip([put, commit, start.elapsed()]) {
+                list.push(time);
+            }
+            if writer.checkpoint_due() {
+                writer.checkpoint().unwrap();
+            }
+        }
+        let [put, commit, barrier] = times.map(|mut list| {
+            list.sort_unstable();
+            list[list.len() / 2]
+        });
+        println!(
+            "in turn, medians, {cells} cells: put {put:?}, commit {commit:?}, raw write and barrier {barrier:?}: {:.2}",
+            commit.as_secs_f64() / barrier.as_secs_f64()
+        );
+    }
+}
+
 fn read(c: &mut Criterion) {
     const STORED: u64 = 200_000;
     let dir = dir();
@@ -207,5 +262,5 @@ fn read(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, append, commit, read);
+criterion_group!(benches, append, commit, small, read);
 criterion_main!(benches);

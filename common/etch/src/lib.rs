@@ -30,6 +30,7 @@
 mod collect;
 mod control;
 mod deferred;
+mod draft;
 mod error;
 mod format;
 mod index;

@@ -6,6 +6,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::draft::{Commit, Draft};
 use crate::error::Error;
 use crate::format::{EMPTY_LENGTH, Header, Key};
 use crate::layer::{FileLayer, read_exact, write_all};
@@ -13,10 +14,10 @@ use crate::layer::{FileLayer, read_exact, write_all};
 pub(crate) const PAGE: u64 = 4096;
 /// Where the first frame goes.
 const FRAMES_AT: u64 = 2 * PAGE;
-const HEADER_MAGIC: [u8; 8] = *b"EtchLog1";
-const FRAME_MAGIC: [u8; 8] = *b"EtchFrm1";
+const HEADER_MAGIC: [u8; 8] = *b"EtchLog2";
+pub(crate) const FRAME_MAGIC: [u8; 8] = *b"EtchFrm2";
 const HEADER_BYTES: usize = 160;
-const FRAME_HEAD: usize = 120;
+pub(crate) const FRAME_HEAD: usize = 120;
 /// Longest body of a frame. Larger ones do not come from this crate.
 pub(crate) const MAX_BODY: u64 = 512 << 20;
 /// Bytes of memory that are kept from one commit to the next.
@@ -97,7 +98,7 @@ fn key(b: &[u8]) -> Key {
     k
 }
 
-/// A change of up to 8 bytes below the length that the frame starts from.
+/// A change of up to 8 bytes of what was there before the frame, or of what the frame itself appends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Patch {
     pub(crate) at: u64,
@@ -111,50 +112,25 @@ impl Patch {
     }
 }
 
-const PATCH_BYTES: usize = 17;
+pub(crate) const PATCH_BYTES: usize = 17;
 
-/// One commit.
+/// One commit, as read from the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Frame<'a> {
+pub(crate) struct Frame {
     pub(crate) sequence: u64,
     /// Data length before it.
     pub(crate) start: u64,
     /// Root after it.
     pub(crate) root: Key,
     /// What is appended at `start`.
-    pub(crate) appended: std::borrow::Cow<'a, [u8]>,
-    /// What changes below `start`.
+    pub(crate) appended: Vec<u8>,
+    /// What changes below its end, after the appended bytes are in place.
     pub(crate) patches: Vec<Patch>,
 }
 
-impl Frame<'_> {
+impl Frame {
     pub(crate) fn end(&self) -> u64 {
         self.start + self.appended.len() as u64
-    }
-
-    /// Header, body, zeros up to a full page.
-    fn encode(&self, base: &Base, b: &mut Vec<u8>) {
-        b.clear();
-        b.reserve(self.appended.len() + self.patches.len() * PATCH_BYTES + 2 * PAGE as usize);
-        b.extend_from_slice(&FRAME_MAGIC);
-        b.extend_from_slice(&base.epoch.to_be_bytes());
-        b.extend_from_slice(&self.sequence.to_be_bytes());
-        b.extend_from_slice(&self.start.to_be_bytes());
-        b.extend_from_slice(&(self.appended.len() as u64).to_be_bytes());
-        b.extend_from_slice(&(self.patches.len() as u64).to_be_bytes());
-        b.extend_from_slice(&self.root);
-        b.resize(FRAME_HEAD, 0);
-        pack(&self.appended, b);
-        let packed = (b.len() - FRAME_HEAD) as u64;
-        b[80..88].copy_from_slice(&packed.to_be_bytes());
-        for p in &self.patches {
-            b.extend_from_slice(&p.at.to_be_bytes());
-            b.push(p.len);
-            b.extend_from_slice(&p.bytes);
-        }
-        let sum = checksum(base, b);
-        b[88..120].copy_from_slice(&sum);
-        b.resize(b.len().next_multiple_of(PAGE as usize), 0);
     }
 }
 
@@ -163,7 +139,7 @@ const RUN: usize = 32;
 
 /// Appends `bytes` without its runs of zeros: fresh index blocks are nearly nothing else, and the barrier waits for every
 /// byte. Repeated: number of literal bytes (4), number of zeros after them (4), the literal bytes.
-fn pack(bytes: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn pack(bytes: &[u8], out: &mut Vec<u8>) {
     const CHUNKS: usize = 1 << 20;
     let is_zero = |c: &[u8]| c == &[0; RUN][..c.len()];
     let mut rest = bytes;
@@ -201,11 +177,11 @@ fn unpack(mut packed: &[u8], length: usize) -> Option<Vec<u8>> {
     (packed.is_empty() && out.len() == length).then_some(out)
 }
 
-/// Over the head without the checksum itself, and the body.
+/// Over the body, then the head without the checksum itself: the body is known first.
 fn checksum(base: &Base, frame: &[u8]) -> [u8; 32] {
     let mut h = blake3::Hasher::new_keyed(&base.secret);
-    h.update(&frame[..88]);
     h.update(&frame[FRAME_HEAD..]);
+    h.update(&frame[..88]);
     *h.finalize().as_bytes()
 }
 
@@ -219,8 +195,7 @@ pub(crate) struct Log<F: FileLayer> {
     next: u64,
     /// Physical size known to be reserved.
     reserved: u64,
-    /// Memory for frames: new memory for each would cost more than filling it.
-    buffer: Vec<u8>,
+    draft: Draft,
 }
 
 /// What a log file that was found holds.
@@ -303,7 +278,7 @@ impl<F: FileLayer> Log<F> {
             base,
             next: FRAMES_AT,
             reserved,
-            buffer: Vec::new(),
+            draft: Draft::default(),
         })
     }
 
@@ -324,11 +299,7 @@ impl<F: FileLayer> Log<F> {
 
     /// The next committed frame, or `None` at the end of the log. A commit is written only when the one before it is
     /// durable, so a frame that fails its checks ends the log, unless a later one proves that the log is damaged.
-    pub(crate) fn read_frame(
-        &mut self,
-        expect: u64,
-        start: u64,
-    ) -> Result<Option<Frame<'static>>, Error> {
+    pub(crate) fn read_frame(&mut self, expect: u64, start: u64) -> Result<Option<Frame>, Error> {
         match self.frame_at(self.next, |s| s == expect)? {
             Some((frame, total)) => {
                 if frame.start != start {
@@ -362,7 +333,7 @@ impl<F: FileLayer> Log<F> {
         &self,
         at: u64,
         wanted: impl Fn(u64) -> bool,
-    ) -> Result<Option<(Frame<'static>, u64)>, Error> {
+    ) -> Result<Option<(Frame, u64)>, Error> {
         let io = |e| Error::io(&self.name, "reading the redo log")(e);
         if at + FRAME_HEAD as u64 > self.reserved {
             return Ok(None);
@@ -399,7 +370,10 @@ impl<F: FileLayer> Log<F> {
                 bytes,
             };
             let end = patch.at.saturating_add(u64::from(patch.len));
-            if patch.len > 8 || patch.at < crate::format::INDEX_AT || end > start {
+            if patch.len > 8
+                || patch.at < crate::format::INDEX_AT
+                || end > start.saturating_add(appended)
+            {
                 return Err(Error::LogDamaged {
                     file: self.name.clone(),
                     at,
@@ -420,7 +394,7 @@ impl<F: FileLayer> Log<F> {
             sequence,
             start,
             root: key(&head[48..80]),
-            appended: bytes.into(),
+            appended: bytes,
             patches: list,
         };
         if start < EMPTY_LENGTH || frame.start.checked_add(appended).is_none() {
@@ -433,21 +407,59 @@ impl<F: FileLayer> Log<F> {
         Ok(Some((frame, total)))
     }
 
-    /// Writes a frame after the last one. Not durable yet; a failure leaves the log as it was.
-    pub(crate) fn append(&mut self, frame: &Frame<'_>) -> io::Result<Appended> {
-        let b = &mut self.buffer;
-        frame.encode(&self.base, b);
-        let end = self.next + b.len() as u64;
-        if end > self.reserved {
-            let to = end.next_multiple_of(STEP);
-            self.file.reserve(self.reserved, to)?;
-            self.reserved = to;
+    /// How many appended bytes of the open batch the log has taken in.
+    pub(crate) fn taken(&self) -> usize {
+        self.draft.taken()
+    }
+
+    /// Takes in more of what the open batch appends and sends it on its way to the disk, all but the first page of the
+    /// frame, which makes it one. After a failure the bytes are written by the next call or by [`append`](Self::append).
+    pub(crate) fn send(&mut self, appended: &[u8]) -> io::Result<()> {
+        self.draft.take(&self.base, appended);
+        let to = self.draft.bytes().len() / PAGE as usize * PAGE as usize;
+        self.write_draft(self.draft.written.max(PAGE as usize), to)
+    }
+
+    /// Forgets what was taken in: the batch is given up, or goes into another epoch.
+    pub(crate) fn forget(&mut self) {
+        self.draft.clear();
+    }
+
+    fn write_draft(&mut self, from: usize, to: usize) -> io::Result<()> {
+        if from >= to {
+            return Ok(());
         }
-        write_all(&self.file, self.next, b)?;
-        self.file.start_sync(self.next, b.len() as u64);
-        b.clear();
-        b.shrink_to(KEPT);
-        Ok(Appended(end))
+        let at = self.next + from as u64;
+        let end = self.next + to as u64;
+        if end > self.reserved {
+            let room = end.next_multiple_of(STEP);
+            self.file.reserve(self.reserved, room)?;
+            self.reserved = room;
+        }
+        write_all(&self.file, at, &self.draft.bytes()[from..to])?;
+        self.file.start_sync(at, end - at);
+        self.draft.written = self.draft.written.max(to);
+        Ok(())
+    }
+
+    /// Completes the frame of a batch after the last one: `appended` is what [`send`](Self::send) was not given. Not
+    /// durable yet. A failure leaves the log as it was, and the batch is forgotten.
+    pub(crate) fn append(
+        &mut self,
+        commit: &Commit,
+        appended: &[u8],
+        patches: &[Patch],
+    ) -> io::Result<Appended> {
+        self.draft.finish(&self.base, commit, appended, patches);
+        let end = self.draft.bytes().len();
+        let result = match self.draft.written {
+            0 => self.write_draft(0, end),
+            sent => self
+                .write_draft(sent, end)
+                .and_then(|()| self.write_draft(0, PAGE as usize)),
+        };
+        self.draft.clear();
+        result.map(|()| Appended(self.next + end as u64))
     }
 
     /// The one barrier of a commit: makes the appended frame durable.
@@ -470,6 +482,7 @@ impl<F: FileLayer> Log<F> {
         self.file.sync()?;
         self.base = base;
         self.next = FRAMES_AT;
+        self.forget();
         Ok(())
     }
 }

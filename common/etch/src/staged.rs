@@ -1,6 +1,7 @@
 //! The open batch: what was put but not committed, laid over the store file.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 use crate::deferred::Table;
 use crate::format::{Flags, Key, RECORD_HEAD};
@@ -9,13 +10,52 @@ use crate::layer::{FileLayer, read_exact};
 use crate::log::{KEPT, Patch};
 use crate::source::{Fault, Source, in_range};
 
+/// Hashes positions by one multiplication with a number that nobody outside knows: they follow from keys, and keys come from
+/// strangers.
+#[derive(Clone, Debug)]
+pub(crate) struct Multiplier(u64);
+
+impl Default for Multiplier {
+    fn default() -> Multiplier {
+        Multiplier(RandomState::new().hash_one(0u8) | 1)
+    }
+}
+
+impl BuildHasher for Multiplier {
+    type Hasher = Product;
+    fn build_hasher(&self) -> Product {
+        Product(self.0)
+    }
+}
+
+/// See [`Multiplier`].
+pub(crate) struct Product(u64);
+
+impl Hasher for Product {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|b| self.write_u64(u64::from(*b)));
+    }
+    fn write_u64(&mut self, n: u64) {
+        let wide = u128::from(n) * u128::from(self.0);
+        self.0 = wide as u64 ^ (wide >> 64) as u64;
+    }
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// Changes of the open batch.
 #[derive(Debug, Default)]
 pub(crate) struct Staged {
     /// What goes after the committed length.
     pub(crate) appended: Vec<u8>,
-    /// What changes below it, by position. Ranges never overlap: slots, flags and memory sizes have fixed places.
-    pub(crate) patches: HashMap<u64, Patch>,
+    /// How many of these were sent ahead to the log and the store file. What changes there afterwards is a patch too.
+    pub(crate) sent: usize,
+    /// How many of these the store file has.
+    pub(crate) in_file: usize,
+    /// What changes below the committed length, or in what was sent ahead, by position. Ranges never overlap: slots, flags
+    /// and memory sizes have fixed places.
+    pub(crate) patches: HashMap<u64, Patch, Multiplier>,
     pub(crate) root: Option<Key>,
 }
 
@@ -29,22 +69,25 @@ impl Staged {
         self.appended.len() as u64 + self.patches.len() as u64 * 17
     }
 
-    /// The changes below the committed length, in any order.
-    pub(crate) fn patches(&self) -> Vec<Patch> {
-        self.patches.values().copied().collect()
+    /// The changes, those below the committed length first, and how many these are.
+    pub(crate) fn patches(&self, length: u64) -> (Vec<Patch>, usize) {
+        let mut patches: Vec<Patch> = self.patches.values().copied().collect();
+        let late: Vec<Patch> = patches.extract_if(.., |p| p.at >= length).collect();
+        let below = patches.len();
+        patches.extend(late);
+        (patches, below)
     }
 
-    /// An empty batch in the memory of a committed one, given back by its parts.
-    pub(crate) fn reuse(mut appended: Vec<u8>, mut patches: HashMap<u64, Patch>) -> Staged {
-        appended.clear();
-        appended.shrink_to(KEPT);
-        patches.clear();
-        patches.shrink_to(KEPT / 64);
-        Staged {
-            appended,
-            patches,
-            root: None,
-        }
+    /// An empty batch in the memory of a committed one.
+    pub(crate) fn reuse(mut self) -> Staged {
+        self.appended.clear();
+        self.appended.shrink_to(KEPT);
+        self.patches.clear();
+        self.patches.shrink_to(KEPT / 64);
+        self.sent = 0;
+        self.in_file = 0;
+        self.root = None;
+        self
     }
 }
 
@@ -115,9 +158,10 @@ impl<F: FileLayer, B: std::ops::Deref<Target = Staged>> Source for View<'_, F, B
 impl<F: FileLayer> View<'_, F, &mut Staged> {
     fn change(&mut self, at: u64, bytes: &[u8]) {
         if at >= self.length {
-            let at = (at - self.length) as usize;
-            self.staged.appended[at..at + bytes.len()].copy_from_slice(bytes);
-        } else {
+            let i = (at - self.length) as usize;
+            self.staged.appended[i..i + bytes.len()].copy_from_slice(bytes);
+        }
+        if at < self.length + self.staged.sent as u64 {
             let mut patch = Patch {
                 at,
                 len: bytes.len() as u8,

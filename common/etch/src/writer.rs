@@ -1,14 +1,15 @@
 //! The one writer of a store: puts into an open batch, commits it by one barrier, checkpoints, closes.
 //!
 //! Order of a commit, and why a cut at any point is harmless, is argued step by step in `docs/store.md`:
-//! space is reserved; the batch goes into the redo log, and what it appends also behind the data of the store file; the log
-//! is synced: the commit is durable; then the new state is published to readers in shared memory. Changed slots reach the
-//! store file at the next checkpoint.
+//! space is reserved; the batch goes into the redo log, and what it appends also behind the data of the store file, most of
+//! it already while the batch grows; then the log is synced: the commit is durable; then the new state is published to
+//! readers in shared memory. Changed slots reach the store file at the next checkpoint.
 
 use std::path::{Path, PathBuf};
 
 use crate::control::{ControlPage, State};
 use crate::deferred::{Deferred, MOST};
+use crate::draft::Commit;
 use crate::error::Error;
 use crate::format::{
     EMPTY_LENGTH, Flags, Header, Key, LENGTH_AT, MAX_ENCODING, NIL_ROOT, NO_ROOT, RecordHead,
@@ -16,7 +17,7 @@ use crate::format::{
 use crate::index;
 use crate::insert::{NewRecord, Put, Space, insert};
 use crate::layer::{FileLayer, RealFile, read_exact, sync_parent, write_all};
-use crate::log::{Base, Frame, Log, Patch};
+use crate::log::{Base, Log, Patch};
 use crate::recovery::{self, Recovery};
 use crate::source::{Record, record};
 use crate::staged::{Staged, View};
@@ -31,6 +32,9 @@ pub struct Options {
     /// Changed slots and marks that may wait for a checkpoint in memory, at most 262,144. A commit that finds no room writes
     /// them to the store file itself.
     pub most_deferred: usize,
+    /// The open batch is sent ahead to the disk whenever it has grown by this many bytes, so that its commit finds little left
+    /// to do. Short pieces cost calls and make the checksum slow.
+    pub ahead_bytes: usize,
     /// Page by which readers in this and other processes follow the writer.
     pub control: Option<ControlPage>,
 }
@@ -41,10 +45,14 @@ impl Default for Options {
             create: true,
             checkpoint_bytes: 32 << 20,
             most_deferred: MOST,
+            ahead_bytes: 64 << 10,
             control: None,
         }
     }
 }
+
+const WRITING_LOG: &str = "writing a commit to the redo log";
+const WRITING_STORE: &str = "writing a commit to the store file";
 
 /// Most bytes that a batch may hold.
 pub const MAX_BATCH: u64 = 256 << 20;
@@ -85,6 +93,7 @@ pub struct Writer<F: FileLayer = RealFile> {
     log: Log<F>,
     control: Option<ControlPage>,
     checkpoint_bytes: u64,
+    ahead_bytes: usize,
     committed: Header,
     sequence: u64,
     /// Physical size of the store file.
@@ -149,6 +158,7 @@ impl<F: FileLayer> Writer<F> {
             log: opened.log,
             control: options.control,
             checkpoint_bytes: options.checkpoint_bytes,
+            ahead_bytes: options.ahead_bytes.max(1),
             reserved: opened.size,
             deferred,
             staged: Staged::default(),
@@ -279,12 +289,45 @@ impl<F: FileLayer> Writer<F> {
             memory_size,
             encoding,
         };
-        let result = insert(&mut self.view_mut(), &new);
-        result.map_err(|fault| {
-            // The batch may hold half of the change; nothing of it has left memory.
-            self.staged = Staged::default();
+        let put = insert(&mut self.view_mut(), &new).map_err(|fault| {
+            // The batch may hold half of the change; nothing of it counts before a commit.
+            self.abort();
             Error::fault(&self.name, "adding a cell")(fault)
-        })
+        })?;
+        if self.staged.appended.len() - self.staged.sent >= self.ahead_bytes {
+            self.send_ahead()?;
+        }
+        Ok(put)
+    }
+
+    /// Sends what the open batch appends ahead to the log and the store file, so that little is left for the commit. A full
+    /// disk is the commit's to report: it tries again.
+    fn send_ahead(&mut self) -> Result<(), Error> {
+        let all = self.staged.appended.len();
+        self.staged.sent = all;
+        let log = self.log.send(&self.staged.appended[self.log.taken()..]);
+        let done = log
+            .map_err(|e| Error::io(&self.log.name, WRITING_LOG)(e))
+            .and_then(|()| self.reserve(self.committed.length + all as u64))
+            .and_then(|()| self.write_to_store());
+        match done {
+            Err(e) if !e.is_full() => {
+                self.abort();
+                Err(self.fail(e))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes into the store file what the open batch appends and the file does not have yet. Behind the data nothing
+    /// points to it, so it need not wait for the barrier.
+    fn write_to_store(&mut self) -> Result<(), Error> {
+        let from = self.staged.in_file;
+        let at = self.committed.length + from as u64;
+        write_appended(&self.main, at, &self.staged.appended[from..])
+            .map_err(Error::io(&self.name, WRITING_STORE))?;
+        self.staged.in_file = self.staged.appended.len();
+        Ok(())
     }
 
     /// Raises flags and memory size of a cell that is there; `false` when it is not.
@@ -352,6 +395,7 @@ impl<F: FileLayer> Writer<F> {
     /// Forgets the open batch.
     pub fn abort(&mut self) {
         self.staged = Staged::default();
+        self.log.forget();
     }
 
     /// Makes the open batch durable by one barrier, then visible to readers. On an error nothing of the batch is
@@ -365,30 +409,42 @@ impl<F: FileLayer> Writer<F> {
         if self.log.pending() >= self.checkpoint_bytes.saturating_mul(4) {
             self.checkpoint()?;
         }
-        let staged = std::mem::take(&mut self.staged);
-        let patches = staged.patches();
-        if !self.deferred.has_room(patches.len()) {
+        match self.commit_batch() {
+            Ok(()) => Ok(self.durable()),
+            Err(e) => {
+                self.abort();
+                Err(e)
+            }
+        }
+    }
+
+    fn commit_batch(&mut self) -> Result<(), Error> {
+        let start = self.committed.length;
+        let (mut patches, below) = self.staged.patches(start);
+        if !self.deferred.has_room(below) {
             self.drain()?;
         }
-        let length = self.committed.length + staged.appended.len() as u64;
+        let length = start + self.staged.appended.len() as u64;
         self.reserve(length)?;
-        let mut frame = Frame {
+        let commit = Commit {
             sequence: self.sequence + 1,
-            start: self.committed.length,
-            root: staged.root.unwrap_or(self.committed.root),
-            appended: staged.appended.into(),
-            patches,
+            start,
+            root: self.staged.root.unwrap_or(self.committed.root),
         };
-        let appended = match self.log.append(&frame) {
+        let rest = &self.staged.appended[self.log.taken()..];
+        let appended = match self.log.append(&commit, rest, &patches) {
             Ok(appended) => appended,
             Err(e) => {
-                let e = Error::io(&self.log.name, "writing a commit to the redo log")(e);
+                let e = Error::io(&self.log.name, WRITING_LOG)(e);
                 return Err(self.fail_unless_full(e));
             }
         };
-        // Behind the data nothing points to it, so it need not wait for the barrier, and the disk is busy meanwhile.
-        if let Err(e) = write_appended(&self.main, frame.start, &frame.appended) {
-            let e = Error::io(&self.name, "writing a commit to the store file")(e);
+        // Now, since the disk is busy meanwhile.
+        let (patches, late) = patches.split_at_mut(below);
+        let written = self.write_to_store().and_then(|()| {
+            apply_patches(&self.main, late).map_err(Error::io(&self.name, WRITING_STORE))
+        });
+        if let Err(e) = written {
             return Err(self.fail_unless_full(e));
         }
         if let Err(e) = self.log.sync(appended) {
@@ -396,23 +452,23 @@ impl<F: FileLayer> Writer<F> {
             return Err(self.fail(e));
         }
         // Durable from here on.
-        self.sequence = frame.sequence;
+        self.sequence = commit.sequence;
         if let Some(control) = &self.control {
             control.open_window();
         }
         self.committed = Header {
             length,
-            root: frame.root,
+            root: commit.root,
         };
-        if self.deferred.has_room(frame.patches.len()) {
-            self.deferred.add(&frame.patches);
-        } else if let Err(e) = apply_patches(&self.main, &mut frame.patches) {
-            let e = Error::io(&self.name, "writing a commit to the store file")(e);
+        if self.deferred.has_room(patches.len()) {
+            self.deferred.add(patches);
+        } else if let Err(e) = apply_patches(&self.main, patches) {
+            let e = Error::io(&self.name, WRITING_STORE)(e);
             return Err(self.fail(e));
         }
         self.publish();
-        self.staged = Staged::reuse(frame.appended.into_owned(), staged.patches);
-        Ok(self.durable())
+        self.staged = std::mem::take(&mut self.staged).reuse();
+        Ok(())
     }
 
     /// A failure before the barrier. The next commit takes the place of the broken one, so a full disk needs no restart.

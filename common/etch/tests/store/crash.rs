@@ -8,7 +8,8 @@ use crate::common::disk::{Aftermath, Disk, DiskFile, Fault, Op};
 use crate::common::{Rng, cell, sha3};
 use etch::{Flags, Image, Key, NO_ROOT, Options, Writer, header, verify};
 
-/// Few changed slots wait, so that they reach the store file at checkpoints, before a commit and right after its barrier.
+/// Few changed slots wait, so that they reach the store file at checkpoints, before a commit and right after its barrier. Most
+/// batches are sent ahead in several pieces, some in none.
 fn options(checkpoint_bytes: u64) -> Options {
     Options {
         checkpoint_bytes,
@@ -16,6 +17,11 @@ fn options(checkpoint_bytes: u64) -> Options {
             12
         } else {
             1 << 18
+        },
+        ahead_bytes: if checkpoint_bytes == 4096 {
+            64 << 10
+        } else {
+            200
         },
         ..Options::default()
     }
@@ -100,6 +106,13 @@ fn run(rng: &mut Rng, pool: &[Vec<u8>], start: Vec<Vec<u8>>, commits: usize) -> 
                 .put(&e, Flags::new(status, e.len()), rng.below(1000))
                 .unwrap();
             run.cells.push(key);
+        }
+        // A batch that is given up leaves its beginning in both files; one that a checkpoint interrupts begins anew.
+        if rng.below(12) == 0 {
+            w.abort();
+            run.cells.truncate(run.acks.last().map_or(0, |a| a.cells));
+        } else if rng.below(12) == 0 {
+            w.checkpoint().unwrap();
         }
         if rng.below(3) == 0 && !run.cells.is_empty() {
             let root = run.cells[rng.below(run.cells.len() as u64) as usize];

@@ -11,6 +11,7 @@ const EIO: i32 = 5;
 fn open(disk: &Disk) -> Result<Writer<DiskFile>, Error> {
     let options = Options {
         checkpoint_bytes: 8192,
+        ahead_bytes: 2000,
         ..Options::default()
     };
     Writer::open_files(
