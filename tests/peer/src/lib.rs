@@ -2,8 +2,10 @@
 //! starts, kills and asks a peer.
 #![forbid(unsafe_code)]
 
+pub mod chain;
 pub mod control;
 pub mod files;
+pub mod honest;
 pub mod programs;
 pub mod reference;
 pub mod replay;

@@ -357,7 +357,7 @@ mod tests {
             let answer = peek(&bad).unwrap();
             assert_eq!((answer.id, answer.failed), (id, true));
         }
-        let text = Reply::ok(5, Cell::from(Reply::ok(1, Cell::Nil).to_cell()))
+        let text = Reply::ok(5, Reply::ok(1, Cell::Nil).to_cell())
             .encode()
             .unwrap();
         assert!(peek(&text).is_some_and(|answer| answer.id == 5 && !answer.failed));

@@ -159,7 +159,7 @@ impl Running {
     }
 
     /// Kills the supervisor and waits until it and all of these workers are gone.
-    pub fn kill(mut self, workers: &[u32]) {
+    pub fn kill(&mut self, workers: &[u32]) {
         let ends: Vec<OwnedFd> = workers.iter().filter_map(|pid| open(*pid)).collect();
         let _ = self.child.kill();
         let _ = self.child.wait();
