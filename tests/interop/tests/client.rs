@@ -291,4 +291,31 @@ fn the_client_library_of_the_reference_works_unchanged_and_has_the_answers_of_th
         assert_eq!(both.call(client, "reconnect")["connected"], true);
     }
     both.is("query 11 [x y]", "[5 7]");
+
+    // A call that comes over the wire can't be executed by the reference: both say so, with texts of their own, and count no sequence.
+    let call = Kind::Call {
+        target: form("#11"),
+        offer: 0,
+        function: form("f"),
+        args: form("[3]"),
+    };
+    let call = hex_of(&transaction(11, next + 1, call));
+    for client in [OWN, THEIRS] {
+        let reply = both.result(client, &format!("transact {call}"));
+        assert_eq!(reply.error.to_string(), ":PEER");
+    }
+    both.is("query 11 *sequence*", &next.to_string());
+
+    // The largest message that a stranger may send, and a larger one, which the reference takes (docs/compatibility.md).
+    let text = |length: usize| -> String {
+        let digits: String = (0..length / 6).map(|i| format!("{i:06}")).collect();
+        format!("query 11 (count \"{digits}\")")
+    };
+    both.is(&text(1_020_000), "1020000");
+    let refused = both.result(OWN, &text(1_100_000));
+    // The library hears of a closed connection by the time it waits.
+    let error = refused.error.to_string();
+    assert!([":TIMEOUT", ":CONNECT"].contains(&&*error), "{error}");
+    assert_eq!(both.call(OWN, "reconnect")["connected"], true);
+    both.is("query 11 [x y]", "[5 7]");
 }
