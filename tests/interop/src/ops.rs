@@ -108,8 +108,10 @@ fn constant(value: Cell) -> Cell {
     coded(0, Cell::Bool(false), value)
 }
 
+/// A record with the tag of this kind and any parts, fitting or not.
 fn record(kind: RecordKind, parts: Vec<Cell>) -> Cell {
-    Cell::from(Record::of_kind(kind, parts))
+    let parts = parts.into_iter().collect();
+    Cell::from(Record::new(kind.tag(), parts).expect("all of it is in memory"))
 }
 
 /// Any value, literal or not.
