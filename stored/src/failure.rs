@@ -38,7 +38,7 @@ pub enum Failure {
         what: &'static str,
     },
     /// A file can't be opened.
-    #[error("{path}: {doing}: {source}")]
+    #[error("{path}: {doing}: {source}{}", remedy(source))]
     Open {
         /// Which.
         path: String,
@@ -53,6 +53,17 @@ pub enum Failure {
     /// No thread can be started.
     #[error("no thread can be started: {0}; raise the limit of processes")]
     Thread(io::Error),
+}
+
+/// What helps where a file can't be opened.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::PermissionDenied => {
+            "; the user that stored runs as has to own it: chown it, or restore it as that user"
+        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "; make room",
+        _ => "",
+    }
 }
 
 impl Failure {

@@ -17,6 +17,10 @@ const LOOP_FAILURES: usize = 20;
 /// The wait in a crash loop.
 const LOOP_WAIT: u64 = 30_000;
 
+/// So often a worker that has never come to work, and says why, is started again: what it lacks may come, such as a lock that another
+/// process is about to give up.
+const ATTEMPTS: usize = 8;
+
 /// Exit codes (`sysexits.h`) that a restart does not help: the operator has to do something.
 const HOPELESS: [i32; 9] = [64, 65, 66, 67, 69, 72, 73, 77, 78];
 
@@ -57,6 +61,12 @@ impl History {
             return Next::GiveUp(code);
         }
         self.failures.push_back(now);
+        if let Ended::Exited(code) = how
+            && !self.was_ready
+            && self.failures.len() >= ATTEMPTS
+        {
+            return Next::GiveUp(code);
+        }
         while self
             .failures
             .front()
@@ -140,6 +150,20 @@ mod tests {
         assert_eq!(wait(&mut history, Ended::Exited(75), 5), 0);
         history.ready();
         assert_eq!(wait(&mut history, Ended::Exited(78), 20_000), 0);
+    }
+
+    #[test]
+    fn a_worker_that_never_works_is_tried_some_times() {
+        let mut history = History::default();
+        for i in 1..ATTEMPTS as u64 {
+            wait(&mut history, Ended::Exited(75), i * 1000);
+        }
+        assert_eq!(history.ended(Ended::Exited(75), 20_000), Next::GiveUp(75));
+        let mut history = History::default();
+        history.ready();
+        for i in 0..20 {
+            wait(&mut history, Ended::Exited(75), i * 1000);
+        }
     }
 
     proptest! {

@@ -225,16 +225,24 @@ impl Core {
             Event::Answered { ticket, answer } => self.answered(ticket, answer, now, out),
             Event::Signed { ticket, answer } => self.signed(ticket, answer, now, out),
             Event::Durable(sequence) => {
+                let refused = self.saver.refuses();
                 if !self.saver.durable_up_to(sequence, out) {
                     let text = "stored acknowledged a batch that it was not given".to_owned();
                     out.push(Action::Alarm(AlarmKind::Channel, text));
+                }
+                if refused {
+                    self.tell_view(out);
                 }
             }
             Event::NotStored { sequence, text } => {
                 self.saver.refused(sequence, now.steady + 1_000);
                 out.push(Action::Alarm(AlarmKind::Store, text));
+                self.tell_view(out);
             }
-            Event::Link(Channel::Store, up) => self.saver.link(up),
+            Event::Link(Channel::Store, up) => {
+                self.saver.link(up);
+                self.tell_view(out);
+            }
             Event::Link(Channel::Net, up) => self.link_net(up, now, out),
             Event::Link(Channel::Key, up) => self.link_key(up, now, out),
         }

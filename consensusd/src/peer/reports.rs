@@ -94,6 +94,7 @@ impl Core {
                 Some("Peer not sufficiently staked to publish transactions")
             }
             Some(_) if self.key.locked => Some("Peer key is locked: blocks can't be signed"),
+            Some(_) if self.saver.refuses() => Some("Peer store takes no data"),
             Some(_) => None,
         }
     }
@@ -283,7 +284,7 @@ impl Core {
                 "the peer key is locked: unlock it with `convexctl key unlock`".to_owned(),
             );
         }
-        if self.saver.retry_at().is_some() {
+        if self.saver.refuses() {
             return Some("the store takes no data".to_owned());
         }
         if let Some(why) = self.closed() {

@@ -30,6 +30,8 @@ pub struct Saver {
     connected: bool,
     /// Do not send before this time (steady milliseconds): the store refused.
     not_before: Option<u64>,
+    /// The store refused, and has made nothing durable since.
+    refuses: bool,
 }
 
 struct Sent {
@@ -132,6 +134,12 @@ impl Saver {
         }
     }
 
+    /// True from a refusal until the store takes something again.
+    #[must_use]
+    pub fn refuses(&self) -> bool {
+        self.refuses
+    }
+
     /// When to try again what the store refused.
     #[must_use]
     pub fn retry_at(&self) -> Option<u64> {
@@ -142,6 +150,7 @@ impl Saver {
     pub fn link(&mut self, up: bool) {
         self.connected = up;
         self.not_before = None;
+        self.refuses = false;
         for sent in &mut self.sent {
             sent.handed = false;
         }
@@ -150,6 +159,7 @@ impl Saver {
     /// The store did not take this batch and those behind it.
     pub fn refused(&mut self, sequence: u64, again_at: u64) {
         self.not_before = Some(again_at);
+        self.refuses = true;
         for sent in &mut self.sent {
             if sent.batch.sequence >= sequence {
                 sent.handed = false;
@@ -167,6 +177,7 @@ impl Saver {
             && sent.batch.sequence <= sequence
         {
             self.durable = sent.batch.sequence;
+            self.refuses = false;
             if let Some(sent) = self.sent.pop_front() {
                 out.extend(sent.then.into_iter().map(Action::Net));
                 if sent.ready {
