@@ -196,18 +196,18 @@ fn a_consensusd_that_reads_no_answers_gets_no_more_and_blocks_nobody() {
         Link::<ToKey, ipc::key::FromKey>::open(stream, Channel::Key, epoch, PATIENCE).unwrap();
     let (mut sender, mut receiver) = (link.sender, link.receiver);
     std::thread::scope(|scope| {
+        let (first, begun) = std::sync::mpsc::channel();
         let flood = scope.spawn(move || {
-            let mut sent = 0_u64;
             // Until keyd takes no more; the write then waits, and ends with the channel.
             let request = ToKey {
                 ticket: 0,
                 request: vec![0xd0; 1_000].into(),
             };
-            while sender.send(&request).is_ok() {
-                sent += 1;
-            }
-            sent
+            sender.send(&request).unwrap();
+            first.send(()).unwrap();
+            while sender.send(&request).is_ok() {}
         });
+        begun.recv_timeout(PATIENCE).unwrap();
         for _ in 0..50 {
             keyd.assert_alive();
         }
@@ -217,7 +217,7 @@ fn a_consensusd_that_reads_no_answers_gets_no_more_and_blocks_nobody() {
         assert_eq!(other.ask(&[0x00]), Answer::Locked);
         while let Ok(Some(_)) = receiver.receive() {}
         drop(receiver);
-        assert!(flood.join().unwrap() > 0);
+        flood.join().unwrap();
     });
 }
 

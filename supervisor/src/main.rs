@@ -68,6 +68,11 @@ fn run(arguments: Arguments) -> Result<(), Fatal> {
         return Ok(());
     }
     journal::start(loaded.config.log.level.0, loaded.config.log.format);
+    // The workers inherit it. Their allocator asks for huge pages, of which a small process would fill little: an idle peer takes half
+    // the memory without them.
+    if let Err(error) = nix::sys::prctl::set_thp_disable(true) {
+        log::debug!(target: "supervisor", "huge pages stay as they are: {error}");
+    }
     let notify = Notify::from_environment();
     let setup = Setup::new(loaded.config)?;
     let reload = move || load(&arguments).map(|l| l.config).map_err(|e| e.text);
