@@ -2,9 +2,14 @@
 #![forbid(unsafe_code)]
 
 mod control;
+mod mixed;
 mod network;
 mod programs;
 mod reference;
+mod theirs;
+mod work;
 
+pub use mixed::Mixed;
 pub use network::{Agreement, Network};
-pub use reference::Reference;
+pub use theirs::{Standing, Theirs};
+pub use work::{Tally, Work};

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use cells::{Cell, Signed};
+use cells::{Cell, Decoder, Signed};
 use client::{Client, ClientError};
-use cvm::state::{Kind, Transaction};
+use cvm::state::{Kind, State, Transaction};
+use ipc::Role;
 use keys::{KeyStore, Passphrase, Seed};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -85,6 +86,34 @@ impl Network {
         network
     }
 
+    /// A new network on another genesis state than the usual one, which nobody has started yet. `change` is given the state, and key and
+    /// address of each peer.
+    ///
+    /// # Panics
+    /// When it can't be made.
+    #[must_use]
+    pub fn prepare(peers: usize, change: impl FnOnce(&mut State, &[([u8; 32], String)])) -> Self {
+        let mut network = Self::start(peers);
+        let key = |peer| {
+            let key = network.seed(peer).signing_key().expect("a key");
+            (*key.account_key().as_bytes(), network.endpoint(peer))
+        };
+        let keys: Vec<_> = (0..peers).map(key).collect();
+        let bytes = fs::read(network.genesis()).expect("a genesis state");
+        let old = cells::decode_message(&bytes, &Decoder::new()).expect("a state");
+        let mut state = State::from_cell(&old).expect("a state");
+        change(&mut state, &keys);
+        let new = state.to_cell().expect("in memory");
+        let bytes = cells::encode_message(&new).expect("in memory");
+        for peer in 0..peers {
+            network.kill(peer);
+            network.empty_store(peer);
+            network.configure(peer, &old.hash().to_string(), &new.hash().to_string());
+        }
+        fs::write(network.genesis(), bytes).expect("a genesis state");
+        network
+    }
+
     /// Directory of a peer.
     #[must_use]
     pub fn directory(&self, peer: usize) -> PathBuf {
@@ -124,9 +153,7 @@ impl Network {
     /// Remembers the process of a peer that runs.
     fn note(&mut self, peer: usize) {
         let status = control::status(&self.directory(peer).join("run")).expect("a status");
-        let pid = i32::try_from(status.pid).ok().and_then(Pid::from_raw);
-        let process = pidfd_open(pid.expect("a process id"), PidfdFlags::empty());
-        self.peers[peer] = Some(process.expect("the process of a peer"));
+        self.peers[peer] = Some(open(status.pid).expect("the process of a peer"));
     }
 
     /// Kills the supervisor of a peer: all of the peer ends with it.
@@ -134,14 +161,30 @@ impl Network {
     /// # Panics
     /// When it does not run.
     pub fn kill(&mut self, peer: usize) {
+        let status = control::status(&self.directory(peer).join("run"));
+        let workers = status.map(|status| status.workers).unwrap_or_default();
+        let workers: Vec<OwnedFd> = workers
+            .iter()
+            .filter_map(|worker| open(worker.pid?))
+            .collect();
         let process = self.peers[peer].take().expect("a peer that runs");
         pidfd_send_signal(&process, Signal::KILL).expect("the process runs");
-        let mut ended = [PollFd::new(&process, PollFlags::IN)];
-        let patience = Timespec {
-            tv_sec: 20,
-            tv_nsec: 0,
-        };
-        assert_eq!(poll(&mut ended, Some(&patience)), Ok(1), "it ends");
+        for process in std::iter::once(&process).chain(&workers) {
+            assert!(ends(process), "it ends");
+        }
+    }
+
+    /// Kills a worker of a peer, whose supervisor starts another one.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn kill_worker(&self, peer: usize, role: Role) {
+        let status = control::status(&self.directory(peer).join("run")).expect("a status");
+        let worker = status.workers.iter().find(|worker| worker.role == role);
+        let worker = worker.and_then(|worker| open(worker.pid?));
+        let worker = worker.expect("a worker that runs");
+        pidfd_send_signal(&worker, Signal::KILL).expect("the process runs");
+        assert!(ends(&worker), "it ends");
     }
 
     /// Takes away all that a peer has stored.
@@ -155,9 +198,17 @@ impl Network {
     /// Takes away all that a peer has stored, and the file with the genesis state: what remains are key, network and the hosts of others.
     ///
     /// # Panics
-    /// When it can't be removed.
+    /// When it has none.
     pub fn forget_all(&self, peer: usize) {
         self.empty_store(peer);
+        self.forget_genesis(peer);
+    }
+
+    /// Takes the file with the genesis state away from a peer.
+    ///
+    /// # Panics
+    /// When it has none.
+    pub fn forget_genesis(&self, peer: usize) {
         let path = self.directory(peer).join("convexd.toml");
         let text = fs::read_to_string(&path).expect("a configuration");
         let kept = text.lines().filter(|line| !line.starts_with("genesis"));
@@ -210,27 +261,36 @@ impl Network {
     /// # Panics
     /// When it is over.
     pub fn wait<T>(&self, what: &str, mut look: impl FnMut(&Self) -> Option<T>) -> T {
-        let until = Instant::now() + PATIENCE;
+        let began = Instant::now();
         loop {
             if let Some(found) = look(self) {
                 return found;
             }
-            assert!(
-                Instant::now() < until,
-                "waited for {what}: {:?}\n{}",
-                self.standings(),
-                self.logs()
-            );
-            // Until a peer ends, which is for nobody to happen, or the time for the next look has come.
-            let mut ends: Vec<PollFd<'_>> = self
-                .peers
-                .iter()
-                .flatten()
-                .map(|peer| PollFd::new(peer, PollFlags::IN))
-                .collect();
-            let ended = poll(&mut ends, Some(&LOOK));
-            assert_eq!(ended, Ok(0), "a peer ended\n{}", self.logs());
+            self.pause(began, || what.to_owned());
         }
+    }
+
+    /// The time between two looks at what has been waited for since `began`.
+    ///
+    /// # Panics
+    /// When it has been waited for too long, or a peer has ended.
+    pub fn pause(&self, began: Instant, what: impl FnOnce() -> String) {
+        assert!(
+            began.elapsed() < PATIENCE,
+            "waited for {}: {:?}\n{}",
+            what(),
+            self.standings(),
+            self.logs()
+        );
+        // Until a peer ends, which is for nobody to happen, or the time for the next look has come.
+        let mut ends: Vec<PollFd<'_>> = self
+            .peers
+            .iter()
+            .flatten()
+            .map(|peer| PollFd::new(peer, PollFlags::IN))
+            .collect();
+        let ended = poll(&mut ends, Some(&LOOK));
+        assert_eq!(ended, Ok(0), "a peer ended\n{}", self.logs());
     }
 
     /// Where a peer is, when it says so.
@@ -341,6 +401,21 @@ impl Drop for Network {
             let _ = child.try_wait();
         }
     }
+}
+
+/// A process, while it runs.
+fn open(pid: u32) -> Option<OwnedFd> {
+    let pid = Pid::from_raw(i32::try_from(pid).ok()?)?;
+    pidfd_open(pid, PidfdFlags::empty()).ok()
+}
+
+/// Waits for the end of a process.
+fn ends(process: &OwnedFd) -> bool {
+    let patience = Timespec {
+        tv_sec: 20,
+        tv_nsec: 0,
+    };
+    poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&patience)) == Ok(1)
 }
 
 /// The only key of a key store, by the passphrase beside it.

@@ -11,19 +11,19 @@ const SKIPPED: i32 = 77;
 
 /// A process with peers of the reference.
 #[derive(Debug)]
-pub struct Reference {
+pub(crate) struct Reference {
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
 }
 
 impl Reference {
-    /// Starts it; `None`, with a word about it, where there is no Java.
+    /// Starts it with options of the virtual machine; `None`, with a word about it, where there is no Java.
     ///
     /// # Panics
     /// When it can't be built or started.
     #[must_use]
-    pub fn start() -> Option<Self> {
+    pub(crate) fn start(options: &str) -> Option<Self> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../interop/run-oracle");
         let built = Command::new(&script).arg("--build-only").status();
         let built = built.expect("the script runs");
@@ -33,6 +33,7 @@ impl Reference {
         }
         assert!(built.success(), "the line server can't be built");
         let mut child = Command::new(script)
+            .env("ORACLE_JAVA_OPTS", options)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -51,31 +52,13 @@ impl Reference {
     ///
     /// # Panics
     /// When it fails.
-    pub fn ask(&mut self, request: &str) -> Value {
+    pub(crate) fn ask(&mut self, request: &str) -> Value {
         writeln!(self.input, "{request}").expect("the line server runs");
         let mut line = String::new();
         self.output.read_line(&mut line).expect("an answer");
         let reply: Value = serde_json::from_str(&line).expect("an object");
         assert!(reply.get("fail").is_none(), "{request}: {reply}");
         reply
-    }
-
-    /// A peer with this seed, on a genesis state in a file; answers its number and where it listens.
-    ///
-    /// # Panics
-    /// When it does not start.
-    pub fn peer(&mut self, genesis: &Path, seed: &str) -> (u64, String) {
-        self.ask(&format!("state @{}", genesis.display()));
-        let reply = self.ask(&format!("peer-start {seed}"));
-        let number = reply["peer"].as_u64().expect("a number");
-        (number, format!("127.0.0.1:{}", reply["port"]))
-    }
-
-    /// Blocks that a peer has executed, and the state after them in hex.
-    pub fn standing(&mut self, peer: u64) -> (u64, String) {
-        let reply = self.ask(&format!("peer-where {peer}"));
-        let state = reply["state"].as_str().unwrap_or_default().to_lowercase();
-        (reply["blocks"].as_u64().unwrap_or(0), state)
     }
 }
 

@@ -85,8 +85,9 @@ final class Commands {
             case "keys-derive" -> KeyStores.derive(words(rest, 3));
             case "merge" -> Merge.merge(state(), words(rest, -3));
             case "bench" -> Bench.run(words(rest, -1));
-            case "peer-start" -> peers.start(state(), words(rest, 1)[0]);
-            case "peer-join" -> peers.join(words(rest, 2));
+            case "peer-start" -> peers.start(state(), words(rest, -1));
+            case "peer-join" -> peers.join(words(rest, -2));
+            case "peer-resume" -> peers.resume(words(rest, -2));
             case "peer-dial" -> peers.dial(words(rest, 2));
             case "peer-where" -> peers.describe(Integer.parseInt(words(rest, 1)[0]));
             case "peer-stop" -> peers.stop(Integer.parseInt(words(rest, 1)[0]));

@@ -7,6 +7,7 @@ import convex.core.Result;
 import convex.core.crypto.AKeyPair;
 import convex.core.cvm.Address;
 import convex.core.cvm.Keywords;
+import convex.core.cvm.Peer;
 import convex.core.cvm.State;
 import convex.core.cvm.transactions.ATransaction;
 import convex.core.data.ACell;
@@ -20,6 +21,7 @@ import convex.core.store.AStore;
 import convex.etch.EtchStore;
 import convex.peer.API;
 import convex.peer.Server;
+import java.io.File;
 import java.net.InetSocketAddress;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -35,25 +37,34 @@ final class Peers {
     private final List<Server> servers = new ArrayList<>();
     private final List<ConvexRemote> clients = new ArrayList<>();
 
-    /** A peer with this key on a network of its own, from this genesis state, on a free port. */
-    Reply start(State genesis, String seed) throws Exception {
-        Map<Keyword, Object> config = config(seed);
+    /** A peer on a network of its own, from this genesis state: seed of its key, then perhaps file of its store and port. */
+    Reply start(State genesis, String[] arguments) throws Exception {
+        Map<Keyword, Object> config = config(arguments[0], arguments, 1);
         config.put(Keywords.STATE, genesis);
         return launch(config);
     }
 
-    /** A peer with this key that joins the network of another one. */
+    /** A peer that joins the network of another one: seed of its key, where the other one is, then as above. */
     Reply join(String[] arguments) throws Exception {
-        Map<Keyword, Object> config = config(arguments[0]);
+        Map<Keyword, Object> config = config(arguments[0], arguments, 2);
         config.put(Keywords.SOURCE, address(arguments[1]));
         return launch(config);
     }
 
-    private static Map<Keyword, Object> config(String seed) throws Exception {
+    /** A peer that goes on with the store that an earlier one left: seed of its key, file of the store, perhaps its port. */
+    Reply resume(String[] arguments) throws Exception {
+        Map<Keyword, Object> config = config(arguments[0], arguments, 1);
+        config.put(Keywords.RESTORE, true);
+        return launch(config);
+    }
+
+    /** The arguments from a place on are file of the store and port; in place of those that are not there, anything goes. */
+    private static Map<Keyword, Object> config(String seed, String[] arguments, int from) throws Exception {
         Map<Keyword, Object> config = new HashMap<>();
         config.put(Keywords.KEYPAIR, AKeyPair.create(CellText.bytes(seed)));
-        config.put(Keywords.PORT, 0);
-        config.put(Keywords.STORE, EtchStore.createTemp());
+        boolean hasStore = arguments.length > from;
+        config.put(Keywords.STORE, hasStore ? EtchStore.create(new File(arguments[from])) : EtchStore.createTemp());
+        config.put(Keywords.PORT, arguments.length > from + 1 ? Integer.parseInt(arguments[from + 1]) : 0);
         config.put(Keywords.RESTORE, false);
         config.put(Keywords.PERSIST, false);
         config.put(Keywords.AUTO_MANAGE, false);
@@ -68,13 +79,15 @@ final class Peers {
 
     Reply describe(int number) {
         Server server = servers.get(number);
+        // One picture, so that the state is that after the blocks.
+        Peer peer = server.getPeer();
         return new Reply()
             .put("peer", number)
             .put("port", server.getPort())
             .put("key", server.getPeerKey().toHexString())
-            .put("genesis", server.getPeer().getGenesisHash().toHexString())
-            .put("state", server.getPeer().getConsensusState().getHash().toHexString())
-            .put("blocks", server.getPeer().getFinalityPoint())
+            .put("genesis", peer.getGenesisHash().toHexString())
+            .put("state", peer.getConsensusState().getHash().toHexString())
+            .put("blocks", peer.getStatePosition())
             .put("connections", server.getConnectionManager().getConnectionCount())
             .put("beliefs", server.getBeliefReceivedCount());
     }
