@@ -53,6 +53,8 @@ counters! {
     Dialled, "dialled", "Connections to other peers that were attempted.";
     DialFailed, "dial_failed", "Attempts that failed.";
     DialUnresolved, "dial_unresolved", "Attempts given up since the host has no address.";
+    NamesAsked, "names_asked", "Questions to name servers.";
+    NamesStrange, "names_strange", "Messages to look-ups that answer something else: what who wants to mislead them sends.";
     Established, "established", "Connections to other peers that were established.";
     PeersClosed, "peers_closed", "Connections to other peers that ended.";
     PeersUnwanted, "peers_unwanted", "Connections to other peers that this peer closed.";

@@ -6,6 +6,7 @@
 //! - [`cidr`], [`admission`]: who may connect, and how many.
 //! - [`flow`]: how much each connection may ask of consensus.
 //! - [`endpoint`], [`outgoing`]: which peers to be connected to.
+//! - [`names`]: the addresses of host names.
 //! - [`counters`], [`limits`]: what is counted, and where the limits are.
 //! - [`rescue::steps`]: one attempt to bring a transaction to a peer.
 //!
@@ -27,6 +28,7 @@
 //! | unread replies | 1 MiB | the connection is not read; after 30 s without progress, or 16 MiB, closed |
 //! | a frame, its time, silence | [`wire::AcceptorConfig`], settings | closed |
 //! | beliefs for a peer that lags behind | the newest | the older ones are skipped |
+//! | look-ups of names, their servers, time, answers, what is remembered | see [`names`] | the peer is tried again later |
 #![forbid(unsafe_code)]
 
 pub mod accepted;
@@ -42,6 +44,7 @@ pub mod flow;
 pub mod hub;
 pub mod limits;
 pub mod link;
+pub mod names;
 pub mod out_buffer;
 pub mod outgoing;
 pub mod rescue;

@@ -52,7 +52,7 @@ pub struct Candidate {
 /// What to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// Connect; then say so by [`Outgoing::dialled`], or by [`Outgoing::unreachable`].
+    /// Connect, and look the name up first if it is one; say so by [`Outgoing::dialled`] at once.
     Dial {
         /// Where.
         endpoint: Endpoint,
@@ -315,11 +315,6 @@ impl Outgoing {
             }
             self.wait(open.endpoint, now, random);
         }
-    }
-
-    /// A host can't be connected to at all: no address, no descriptor.
-    pub fn unreachable(&mut self, endpoint: Endpoint, now: u64, random: u64) {
-        self.wait(endpoint, now, random);
     }
 
     fn wait(&mut self, endpoint: Endpoint, now: u64, random: u64) {

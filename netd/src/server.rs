@@ -5,6 +5,8 @@
 
 mod accepting;
 mod consensus;
+mod dialling;
+mod look_ups;
 mod supervision;
 mod turns;
 
@@ -37,6 +39,7 @@ use crate::hub::Hub;
 use crate::limits::Limits;
 use crate::outgoing::{Outgoing, OutgoingConfig};
 use crate::slab::{FIRST, Numbers, Slab, is_dialled};
+use look_ups::LookUps;
 
 /// The worker's end of its supervision channel.
 pub type ToSupervisor = Supervision<FromWorker, ToWorker>;
@@ -106,6 +109,7 @@ pub struct Server {
     accepted: Slab,
     dialled: BTreeMap<Connection, Dialled>,
     outgoing: Outgoing,
+    look_ups: LookUps,
     /// Connections that can go on.
     ready: VecDeque<Connection>,
     /// Connections whose request waits for room, the longest waiting first.
@@ -168,6 +172,7 @@ impl Server {
             self.deliver_answers();
             self.make_use_of_room();
             self.manage_outgoing();
+            self.look_names_up();
             self.sweep();
             self.write_all();
             self.shed();
@@ -200,7 +205,9 @@ impl Server {
                     }
                 }
                 Token(number) if (number as u64) < FIRST => {
-                    if let Some(listener) = self.listeners.get_mut(number - FIRST_LISTENER) {
+                    if let Some(exchange) = look_ups::exchange_of(number) {
+                        self.look_ups.note_event(exchange);
+                    } else if let Some(listener) = self.listeners.get_mut(number - FIRST_LISTENER) {
                         listener.readable = true;
                     }
                 }
@@ -259,6 +266,7 @@ impl Server {
             paused,
             (!self.accepted.is_empty() || !self.dialled.is_empty()).then_some(self.next_sweep),
             wants_management.then_some(self.next_management),
+            self.look_ups.due(),
             self.stopping,
         ];
         let next = times.into_iter().flatten().min();
@@ -323,6 +331,7 @@ impl Prepared {
             accepted: Slab::default(),
             dialled: BTreeMap::new(),
             outgoing,
+            look_ups: LookUps::new(look_ups::names(&settings)),
             ready: VecDeque::new(),
             waiting: VecDeque::new(),
             paused: BinaryHeap::new(),

@@ -7,6 +7,7 @@
 //! | when a worker is started again | [`restart`] |
 //! | what is armed, and how it is brought out | [`destake`] |
 //! | directories, users, ports, descriptors | [`setup`] |
+//! | name servers and hosts for `netd` | [`names`] |
 //! | the loop that does it all, in one thread | [`peer`] |
 //!
 //! It reads nothing from the network, no cells and no secrets: the passphrase and the key store go to `keyd` by descriptor.
@@ -18,6 +19,7 @@ pub mod control;
 pub mod destake;
 pub mod exit;
 pub mod journal;
+pub mod names;
 pub mod notify;
 pub mod peer;
 pub mod rescue;

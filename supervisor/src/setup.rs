@@ -19,6 +19,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use sandbox::Identity;
 
 use crate::exit::{self, Fatal};
+use crate::names;
 use crate::topology::WORKERS;
 
 /// Connections that wait for being accepted.
@@ -200,6 +201,8 @@ impl Setup {
                     deny: texts(&network.deny),
                     peers: network.peers.clone(),
                     target: network.target,
+                    name_servers: names::servers(network),
+                    hosts: names::hosts(network),
                     demands,
                 };
                 Ok((Settings::Netd(settings), fds))

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::declare::settings;
-use crate::value::{Key, Level, LogFormat, Minimum, Network, Period, Size};
+use crate::value::{Key, Level, LogFormat, Minimum, NameServer, Network, Period, Size};
 
 settings! {
     #[doc = "Who this peer is."]
@@ -59,6 +59,9 @@ settings! {
         peers ("network.peers"): Vec<String> = "[]",
         /// Connections to other peers to keep.
         target ("network.target"): u16 = "20",
+        /// Name servers, the first four of which are asked for the addresses of hosts; empty for those in `/etc/resolv.conf`, which is read
+        /// at the start and at each reload. Hosts in `peers` are looked for in `/etc/hosts` first.
+        name_servers ("network.name-servers"): Vec<NameServer> = "[]",
     }
     #[doc = "Consensus and execution."]
     consensus: Consensus {

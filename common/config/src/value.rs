@@ -34,6 +34,10 @@ pub struct Key(pub [u8; 32]);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Network(pub String);
 
+/// A name server: an address, with a port unless it is 53.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NameServer(pub SocketAddr);
+
 /// The least sandbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Minimum(pub String);
@@ -148,6 +152,21 @@ impl Setting for Network {
     }
 }
 
+impl Setting for NameServer {
+    const KIND: &'static str = "address, with a port unless it is 53";
+
+    fn read(value: &Value) -> Result<Self, String> {
+        let text = text(value, "192.0.2.53")?;
+        let with_port = |address: IpAddr| SocketAddr::new(address, 53);
+        let address = text.parse().map(with_port).or_else(|_| text.parse());
+        address.map(NameServer).map_err(|_| {
+            format!(
+                "{text:?} is no address of a name server, such as \"192.0.2.53\" or \"[2001:db8::53]:5353\""
+            )
+        })
+    }
+}
+
 impl Setting for Minimum {
     const KIND: &'static str = "`none`, `default`, `strict` or a list of layers";
 
@@ -250,6 +269,14 @@ impl<T: Setting> Setting for Option<T> {
 
 impl Setting for Vec<SocketAddr> {
     const KIND: &'static str = "list of addresses with ports";
+
+    fn read(value: &Value) -> Result<Self, String> {
+        list(value)
+    }
+}
+
+impl Setting for Vec<NameServer> {
+    const KIND: &'static str = "list of addresses, with ports where they are not 53";
 
     fn read(value: &Value) -> Result<Self, String> {
         list(value)

@@ -1,6 +1,5 @@
 //! Messages from and to consensus, and what follows when it ends.
 
-use std::net::SocketAddr;
 use std::rc::Rc;
 
 use cells::{Cell, Decoder, decode_partial};
@@ -8,18 +7,14 @@ use crypto::AccountKey;
 use ipc::net::{Connection, FromNet, MAX_HOST, MAX_PEERS, NoAnswer, Peer, Request, Target, ToNet};
 use ipc::supervision::AlarmKind;
 use ipc::{Bytes, Epoch};
-use mio::net::TcpStream;
-use mio::{Interest, Token};
 use std::os::fd::OwnedFd;
 
-use super::accepting::set_options;
-use super::{LINK, MANAGE, Server};
+use super::{LINK, Server};
 use crate::accepted::Ending;
 use crate::counters::Counter;
 use crate::dialled::Dialled;
-use crate::endpoint::Endpoint;
 use crate::link::{Link, LinkEnd};
-use crate::outgoing::{Candidate, Step};
+use crate::outgoing::Candidate;
 use crate::slab::is_dialled;
 
 impl Server {
@@ -253,118 +248,6 @@ impl Server {
             connection.send(body, &self.hub);
             self.after(number);
         }
-    }
-
-    /// Opens and closes connections to other peers as the policy says.
-    pub(super) fn manage_outgoing(&mut self) {
-        let now = self.hub.now.steady;
-        if self.locked || self.stopping.is_some() || now < self.next_management {
-            return;
-        }
-        self.next_management = now + MANAGE;
-        while let Some(step) = {
-            let chance = &mut self.chance;
-            self.outgoing.step(now, || chance.draw())
-        } {
-            match step {
-                Step::Dial {
-                    endpoint,
-                    key,
-                    failures,
-                } => self.dial(endpoint, key, failures),
-                Step::Close(number, unwanted) => {
-                    self.hub.counters.count(Counter::PeersUnwanted);
-                    self.close_dialled(number, &Ending::Consensus(unwanted.to_string()));
-                }
-            }
-        }
-    }
-
-    fn dial(&mut self, endpoint: Endpoint, key: Option<[u8; 32]>, failures: u32) {
-        self.hub.counters.count(Counter::Dialled);
-        let now = self.hub.now.steady;
-        let Some(address) = self.address_of(&endpoint, failures) else {
-            self.hub.counters.count(Counter::DialUnresolved);
-            self.quiet
-                .unresolved(now, &endpoint, self.outgoing.is_configured(&endpoint));
-            let random = self.chance.draw();
-            self.outgoing.unreachable(endpoint, now, random);
-            return;
-        };
-        let number = self.numbers.dialled();
-        let socket = TcpStream::connect(address).and_then(|mut socket| {
-            set_options(&socket)?;
-            let interest = Interest::READABLE | Interest::WRITABLE;
-            self.poll
-                .registry()
-                .register(&mut socket, Token(number as usize), interest)?;
-            Ok(socket)
-        });
-        match socket {
-            Ok(socket) => {
-                self.outgoing.dialled(number, endpoint.clone(), key);
-                let mut connection =
-                    Dialled::new(number, endpoint, key, (socket, address), &self.hub);
-                connection.counted = connection.held();
-                self.hub.memory += connection.counted;
-                self.dialled.insert(number, connection);
-            }
-            Err(error) => {
-                self.hub.counters.count(Counter::DialFailed);
-                log::debug!("connecting to {endpoint} ({address}): {error}");
-                let random = self.chance.draw();
-                self.outgoing.unreachable(endpoint, now, random);
-            }
-        }
-    }
-
-    /// The address to try: another each time.
-    fn address_of(&self, endpoint: &Endpoint, failures: u32) -> Option<SocketAddr> {
-        let may = |address: &SocketAddr| self.outgoing.may_dial(endpoint, address.ip());
-        let addresses: Vec<SocketAddr> = endpoint.addresses()?.into_iter().filter(may).collect();
-        let place = failures as usize % addresses.len().max(1);
-        addresses.get(place).copied()
-    }
-
-    /// A connection to another peer is open.
-    pub(super) fn established(&mut self, number: Connection) {
-        let Some(connection) = self.dialled.get(&number) else {
-            return;
-        };
-        self.hub.counters.count(Counter::Established);
-        log::debug!(
-            "connected to {} ({})",
-            connection.endpoint,
-            connection.address
-        );
-        self.outgoing.established(number, self.hub.now.steady);
-        let opened = connection.opened();
-        self.hub.tell(&opened);
-    }
-
-    /// Closes a connection to another peer.
-    pub(super) fn close_dialled(&mut self, number: Connection, ending: &Ending) {
-        let Some(mut connection) = self.dialled.remove(&number) else {
-            return;
-        };
-        log::debug!(
-            "connection to {} ({}) ended: {ending}",
-            connection.endpoint,
-            connection.address
-        );
-        self.hub.memory -= connection.counted;
-        connection.forget(&mut self.hub);
-        let established = connection.is_established();
-        self.hub.counters.count(if established {
-            Counter::PeersClosed
-        } else {
-            Counter::DialFailed
-        });
-        if established {
-            self.hub.tell(&FromNet::Closed { connection: number });
-        }
-        let random = self.chance.draw();
-        self.outgoing.closed(number, self.hub.now.steady, random);
     }
 
     /// Sends on what the store answered.

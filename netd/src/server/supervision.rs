@@ -12,11 +12,13 @@ use ipc::supervision::{
 };
 use ipc::{Channel, Received};
 
+use super::look_ups::{self, LookUps};
 use super::{Server, outgoing_config, quiet};
 use crate::accepted::Ending;
 use crate::cidr::AccessList;
 use crate::endpoint::Endpoint;
 use crate::limits::Limits;
+use crate::names::Names;
 
 /// Peers in a status at most: it has to fit a datagram.
 const SHOWN: usize = 128;
@@ -144,6 +146,7 @@ impl Server {
         for number in accepted.into_iter().chain(dialled.collect::<Vec<_>>()) {
             self.close(number, &Ending::Over);
         }
+        self.look_ups = LookUps::new(Names::default());
         self.drop_link();
     }
 
@@ -152,6 +155,7 @@ impl Server {
         self.stopping = Some(self.hub.now.steady + within.saturating_sub(MARGIN));
         self.listeners.clear();
         self.spare = None;
+        self.look_ups = LookUps::new(Names::default());
         let numbers: Vec<Connection> = self.dialled.keys().copied().collect();
         for number in numbers {
             if let Some(connection) = self.dialled.get_mut(&number) {
@@ -182,6 +186,7 @@ impl Server {
         self.hub.limits = limits;
         self.outgoing
             .configure(outgoing_config(settings, self.local));
+        self.look_ups.configure(look_ups::names(settings));
         let access = &self.access;
         let denied: Vec<Connection> = self
             .accepted
@@ -255,14 +260,17 @@ impl Lines {
         }
     }
 
-    pub(super) fn unresolved(&mut self, now: u64, endpoint: &Endpoint, configured: bool) {
+    pub(super) fn unresolved(
+        &mut self,
+        now: u64,
+        endpoint: &Endpoint,
+        configured: bool,
+        why: &str,
+    ) {
         if !configured {
-            log::debug!("no address for {endpoint}");
+            log::debug!("no address for {endpoint}: {why}");
         } else if let Some(held) = self.unresolved.pass(now) {
-            log::warn!(
-                "no address for {endpoint}: names are not looked up, write its address into the settings{}",
-                more(held)
-            );
+            log::warn!("no address for {endpoint}: {why}{}", more(held));
         }
     }
 

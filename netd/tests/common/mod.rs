@@ -47,6 +47,8 @@ pub fn settings() -> NetdSettings {
         deny: Vec::new(),
         peers: Vec::new(),
         target: 0,
+        name_servers: Vec::new(),
+        hosts: Vec::new(),
         demands: "seccomp".to_owned(),
     }
 }

@@ -4,6 +4,8 @@
 //! [`ToWorker::Start`]; the channels follow, each by a [`ToWorker::Channel`]. `stored` answers with [`FromWorker::Store`] when the store
 //! is open, and the supervisor hands that on to the readers. When the channel ends, the worker ends.
 
+use std::net::{IpAddr, SocketAddr};
+
 use serde::{Deserialize, Serialize};
 
 use super::{Bytes, Channel, Epoch, FdKind, Role};
@@ -305,6 +307,10 @@ pub struct NetdSettings {
     pub peers: Vec<String>,
     /// Connections to other peers to keep.
     pub target: u16,
+    /// Name servers, the preferred ones first.
+    pub name_servers: Vec<SocketAddr>,
+    /// Addresses of hosts among `peers` that are known without a name server.
+    pub hosts: Vec<(String, Vec<IpAddr>)>,
     /// The sandbox that is demanded at least: a `sandbox::Requirements` in words.
     pub demands: String,
 }
