@@ -66,10 +66,21 @@ impl Shelf {
         fetched.cells.get(hash).cloned()
     }
 
-    /// Forgets fetched cells: those in use are in the store by now.
-    pub fn forget(&self) {
+    /// Forgets fetched cells, but those that are still `wanted`: the others that are in use are in the store by now.
+    pub fn forget(&self, wanted: impl Fn(&Hash) -> bool) {
         let mut fetched = self.fetched.write().unwrap_or_else(PoisonError::into_inner);
-        *fetched = Fetched::default();
+        let fetched = &mut *fetched;
+        fetched.cells.retain(|hash, cell| {
+            let kept = wanted(hash);
+            if !kept {
+                fetched.bytes -= cell.encoded_len();
+            }
+            kept
+        });
+        if fetched.cells.is_empty() {
+            // An empty map keeps its memory.
+            *fetched = Fetched::default();
+        }
     }
 
     /// Whether the store has a cell; then it has all below it, since cells are stored after their children.

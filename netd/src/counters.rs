@@ -47,6 +47,7 @@ counters! {
     Overloaded, "overloaded", "Requests answered with :LOAD since there was no room for too long.";
     Restarted, "restarted", "Requests answered with an error since consensus ended before it answered.";
     BeliefsDropped, "beliefs_dropped", "Beliefs that were dropped since consensus did not keep up.";
+    BeliefsBeyondRate, "beliefs_beyond_rate", "Beliefs that were dropped since their sender, or all strangers together, sent too many.";
     ChallengesDropped, "challenges_dropped", "Challenges and proofs that were dropped since consensus did not keep up.";
     Links, "links", "Channels to consensus that were opened.";
     LinkBroken, "link_broken", "Channels to consensus closed since a message broke a rule.";

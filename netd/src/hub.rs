@@ -3,9 +3,10 @@
 use cells::{Cell, DecodeError, Decoder, decode_partial};
 use ipc::net::{Connection, FromNet};
 use ipc::{Bytes, Epoch};
-use signing::{Identity, Now, TokenBucket};
+use signing::{Identity, Now};
 use wire::{Code, DataRequest, Forward, Kind, Message, Reply};
 
+use crate::beliefs::Beliefs;
 use crate::counters::{Counter, Counters};
 use crate::data::DataService;
 use crate::flow::{Asked, Flow, Request};
@@ -34,8 +35,7 @@ pub struct Hub {
     /// Set when there may be room for what waits.
     pub room_made: bool,
     status: Option<Cell>,
-    beliefs: TokenBucket,
-    belief_bytes: TokenBucket,
+    beliefs: Beliefs,
 }
 
 /// What becomes of a message for consensus.
@@ -61,8 +61,7 @@ impl Hub {
             memory: 0,
             room_made: false,
             status: None,
-            beliefs: TokenBucket::new(limits.beliefs, now.steady),
-            belief_bytes: TokenBucket::new(limits.belief_bytes, now.steady),
+            beliefs: Beliefs::new(limits.beliefs, limits.peer_beliefs, now),
             limits,
         }
     }
@@ -102,10 +101,15 @@ impl Hub {
                 self.send(connection, Forward { body, ..forward });
             }
             Kind::Belief => {
-                if self.admits_belief(&forward) {
-                    self.send(connection, forward);
-                } else {
+                if !self.keeps_up_with(&forward) {
                     self.counters.count(Counter::BeliefsDropped);
+                } else if !self
+                    .beliefs
+                    .take(forward.trusted, forward.body.len(), self.now)
+                {
+                    self.counters.count(Counter::BeliefsBeyondRate);
+                } else {
+                    self.send(connection, forward);
                 }
             }
             _ if self.has_link_room() => self.send(connection, forward),
@@ -124,26 +128,12 @@ impl Hub {
         self.flow.ask(asked, request);
     }
 
-    /// Beliefs of strangers have a part of the channel only, and a rate all together: they must not keep requests out.
-    fn admits_belief(&mut self, forward: &Forward) -> bool {
+    /// Whether consensus keeps up well enough for a belief: requests go before, and beliefs of peers before those of strangers.
+    fn keeps_up_with(&mut self, belief: &Forward) -> bool {
         let most = self.limits.link;
-        let part = if forward.trusted.is_some() { 1 } else { 2 };
-        let Some(link) = self.open_link() else {
-            return false;
-        };
-        if link.waiting() > most / (2 * part) {
-            return false;
-        }
-        if forward.trusted.is_some() {
-            return true;
-        }
-        let now = self.now.steady;
-        if self.belief_bytes.free_at(now).is_some() || !self.beliefs.take(1, now) {
-            return false;
-        }
-        let bytes = u32::try_from(forward.body.len()).unwrap_or(u32::MAX);
-        self.belief_bytes.spend(bytes, now);
-        true
+        let part = if belief.trusted.is_some() { 2 } else { 4 };
+        let link = self.open_link();
+        link.is_some_and(|link| link.waiting() <= most / part)
     }
 
     fn send(&mut self, connection: Connection, forward: Forward) {

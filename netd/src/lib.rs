@@ -23,7 +23,8 @@
 //! | messages and bytes of a connection per second | [`wire::AcceptorConfig`] | it is read later |
 //! | requests that consensus has, their bytes | [`limits::Limits::room`]; of one connection a quarter of what is free | it is not read; after 8 s `:LOAD` |
 //! | bytes on their way to consensus | [`limits::Limits::link`] | requests wait, beliefs are dropped |
-//! | beliefs of strangers | a rate for all together, half of that way | dropped |
+//! | beliefs of strangers | a rate for all together, a quarter of that way | dropped |
+//! | beliefs of a peer that has proven its key | a rate for each, half of that way | dropped |
 //! | data requests at the store | 1,024; 16 of one connection | it is not read; after 8 s `:LOAD` |
 //! | unread replies | 1 MiB | the connection is not read; after 30 s without progress, or 16 MiB, closed |
 //! | a frame, its time, silence | [`wire::AcceptorConfig`], settings | closed |
@@ -33,6 +34,7 @@
 
 pub mod accepted;
 pub mod admission;
+pub mod beliefs;
 pub mod chance;
 pub mod cidr;
 pub mod clock;

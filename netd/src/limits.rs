@@ -4,6 +4,7 @@ use ipc::supervision::NetdSettings;
 use wire::{AcceptorConfig, DiallerConfig};
 
 use crate::admission::AdmissionLimits;
+use crate::beliefs::BeliefRate;
 use crate::flow::Room;
 use signing::Rate;
 
@@ -35,9 +36,9 @@ pub struct Limits {
     /// Time in which a connection has to take some of its replies.
     pub unread: u64,
     /// Beliefs of connections that have proven no key, all together.
-    pub beliefs: Rate,
-    /// Bytes of these beliefs.
-    pub belief_bytes: Rate,
+    pub beliefs: BeliefRate,
+    /// Beliefs of each peer that has proven its key.
+    pub peer_beliefs: BeliefRate,
     /// Bytes that may wait for a connection to another peer before it counts as lagging, and gets the newest belief only.
     pub lag: usize,
     /// Time between two looks at all connections.
@@ -70,8 +71,14 @@ impl Limits {
             data_per_connection: 16,
             data_answer: 8 << 20,
             unread: 30_000,
-            beliefs: Rate::new(300, 600),
-            belief_bytes: Rate::new(8 << 20, 32 << 20),
+            beliefs: BeliefRate {
+                count: Rate::new(300, 600),
+                bytes: Rate::new(8 << 20, 32 << 20),
+            },
+            peer_beliefs: BeliefRate {
+                count: Rate::new(1_000, 2_000),
+                bytes: Rate::new(16 << 20, 64 << 20),
+            },
             lag: 64 << 10,
             sweep: 1_000,
         }

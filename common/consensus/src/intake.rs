@@ -10,6 +10,7 @@ use std::collections::HashSet;
 
 use cells::{Cell, CellError, Hash, Index, RecordKind, Signed};
 use crypto::AccountKey;
+use cvm::state::Block;
 
 use crate::belief::{insert, key_cell};
 use crate::changed::changed;
@@ -223,7 +224,8 @@ impl<'a> Intake<'a> {
         Ok(Some(order))
     }
 
-    /// Every new block is there and signed data, and no part of the chain repeats. A chain in conflict with what is in consensus is not read.
+    /// Every new block is there and can be executed, and no part of the chain repeats. A chain in conflict with what is in consensus is
+    /// not read.
     fn walk_chain(&self, order: &Order) -> Result<(), OrderFault> {
         let hash = Cell::from(order.blocks.clone()).hash();
         if self.walked.borrow().contains(&hash) {
@@ -239,8 +241,8 @@ impl<'a> Intake<'a> {
             common,
             &mut HashSet::new(),
             &mut |block| match &*block.load()? {
-                Cell::Signed(_) => Ok(()),
-                _ => Err(OrderFault::Unsigned),
+                Cell::Signed(signed) => check_form(signed),
+                _ => Err(OrderFault::NotABlock),
             },
         )?;
         if repeated {
@@ -284,6 +286,15 @@ fn read(signed: &Signed) -> Result<Order, OrderFault> {
     let order = Order::from_cell(&*signed.value_ref().load()?)?;
     order.check()?;
     Ok(order)
+}
+
+/// A block that is void has results all the same; one that is none ends whoever executes it.
+fn check_form(signed: &Signed) -> Result<(), OrderFault> {
+    match Block::from_cell(&*signed.value_ref().load()?) {
+        Ok(_) => Ok(()),
+        Err(CellError::Malformed(_)) => Err(OrderFault::NotABlock),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn unnamed(fault: OrderFault) -> Dropped {

@@ -38,9 +38,10 @@ pub enum OrderFault {
     /// Parts of the chain that occur more than once: no honest peer proposes a run of 16 blocks twice.
     #[error("an order that repeats parts of its chain")]
     Repeated,
-    /// An element of the chain that is not signed data.
-    #[error("an order with an element that is not signed")]
-    Unsigned,
+    /// An element of the chain that is no signed block with a vector of transactions: no peer, of the reference or ours, survives its
+    /// execution (`spec/04 §5.5`), so that no state depends on taking it in.
+    #[error("an order with an element that is no signed block")]
+    NotABlock,
     /// A part can't be read or has a wrong shape.
     #[error("an order that can't be read: {0}")]
     Data(#[from] CellError),

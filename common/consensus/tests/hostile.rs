@@ -6,7 +6,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
 
 use cells::{
-    Blob, Cell, CellError, Decoder, Hash, Index, Record, Ref, Signed, Source, Vector, vlq,
+    Blob, Cell, CellError, Decoder, Hash, Index, Record, RecordKind, Ref, Signed, Source, Vector,
+    vlq,
 };
 use consensus::{
     Belief, BlockFault, Decision, DropReason, Electorate, Intake, MergeError, Offers, Order,
@@ -91,6 +92,23 @@ fn values_of_wrong_types_are_left_aside() {
     ] {
         assert_eq!(reason(claims_signed(record(fields))), not_an_order);
     }
+}
+
+/// Whoever executes one of these ends, in the reference and here: a chain with one is no chain to agree on.
+#[test]
+fn a_chain_with_what_nobody_survives_is_refused_at_intake() {
+    let vectorless = [Cell::Long(T0), Cell::Nil];
+    let vectorless = Cell::from(Record::of_kind(RecordKind::Block, vectorless));
+    for value in [vectorless, Cell::Nil, Cell::Long(5)] {
+        let poison = Signed::sign(&signer(2), value);
+        let good = order(T0 + 1, [2, 0, 0, 0], &[block(2, T0), poison]);
+        let fault = DropReason::Fault(OrderFault::NotABlock);
+        assert_eq!(refusal(good.to_cell()), fault);
+    }
+    let mut bare = order(T0 + 1, [1, 0, 0, 0], &[block(2, T0)]);
+    bare.blocks = [Cell::Long(7)].into_iter().collect();
+    let fault = DropReason::Fault(OrderFault::NotABlock);
+    assert_eq!(refusal(bare.to_cell()), fault);
 }
 
 #[test]

@@ -17,8 +17,6 @@ use crate::{
 pub struct AcceptorConfig {
     /// Longest frames.
     pub frames: FrameLimits,
-    /// Longest frames once the other side has proven to be a peer.
-    pub trusted_frames: FrameLimits,
     /// Time for a frame to arrive, however short it is.
     pub frame_time: u64,
     /// Bytes each second at which longer frames have to arrive; 0 gives them no more time than short ones.
@@ -41,7 +39,6 @@ impl Default for AcceptorConfig {
     fn default() -> Self {
         Self {
             frames: FrameLimits::ACCEPTED,
-            trusted_frames: FrameLimits::TRUSTED,
             frame_time: 30_000,
             frame_rate: 16_384,
             idle: None,
@@ -346,9 +343,6 @@ impl Acceptor {
     pub fn verified(&mut self, key: Option<AccountKey>) {
         if matches!(self.verification, Verification::Checking { .. }) {
             self.verification = key.map_or(Verification::None, Verification::Trusted);
-            if key.is_some() {
-                self.reader.set_limits(self.config.trusted_frames);
-            }
         }
     }
 

@@ -17,23 +17,20 @@ pub struct FrameLimits {
 }
 
 impl FrameLimits {
-    /// For connections of strangers. Requests have less than 1 MB in practice, and the only result is the answer to a challenge.
+    /// For accepted connections. Requests have less than 1 MB in practice, and the only result is the answer to a challenge. The first
+    /// belief of a peer with a new store can have all that it knows (`spec/05 §10`): beyond these it comes by questions instead, since a belief
+    /// takes many times as much memory once it is decoded.
     pub const ACCEPTED: Self = Self {
         belief: 16 << 20,
         result: 4_096,
         request: 1 << 20,
     };
 
-    /// For accepted connections whose other side has proven to be a peer: the first delta of a peer can hold all it has.
-    pub const TRUSTED: Self = Self {
-        belief: MAX_MESSAGE,
-        ..Self::ACCEPTED
-    };
-
-    /// For connections to peers of our choice, which answer requests.
+    /// For connections to peers of our choice, which answer requests: 254 cells of the longest encoding have 4.2 MB. They send no beliefs
+    /// this way (`spec/05 §10`).
     pub const DIALLED: Self = Self {
-        belief: MAX_MESSAGE,
-        result: MAX_MESSAGE,
+        belief: 1 << 20,
+        result: 8 << 20,
         request: 1 << 20,
     };
 
@@ -110,11 +107,6 @@ impl FrameReader {
             limits,
             state: START,
         }
-    }
-
-    /// Other limits, from the next frame on.
-    pub fn set_limits(&mut self, limits: FrameLimits) {
-        self.limits = limits;
     }
 
     /// Takes bytes off `input` up to the end of a frame, and returns its body; `None` when all is taken and no frame is

@@ -10,8 +10,15 @@ use crate::source::Shelf;
 
 /// Bytes that one acquisition may bring.
 pub const MAX_BYTES: usize = 128 << 20;
-/// Cells that one acquisition may ask for.
-const MAX_CELLS: usize = 1 << 22;
+/// Cells that one acquisition may bring: each takes memory beyond its bytes.
+const MAX_CELLS: usize = 1 << 20;
+/// The same for what one message lacks. A peer that was away for longer gets the rest by a poll.
+const MESSAGE_BYTES: usize = 16 << 20;
+const MESSAGE_CELLS: usize = 1 << 16;
+/// A request for fewer cells follows a single branch.
+const FEW: usize = 8;
+/// So many such requests in a row are more than trees of orders and blocks have levels.
+const STREAK: u32 = 256;
 
 /// What is being acquired.
 #[derive(Debug)]
@@ -23,6 +30,9 @@ pub struct Acquisition {
     seen: HashSet<Hash>,
     asked: Option<(u64, Vec<Hash>)>,
     bytes: usize,
+    cells: usize,
+    /// Requests in a row that followed a single branch.
+    streak: u32,
 }
 
 #[derive(Debug)]
@@ -70,7 +80,34 @@ impl Acquisition {
             seen: HashSet::new(),
             asked: None,
             bytes: 0,
+            cells: 0,
+            streak: 0,
         }
+    }
+
+    /// True when it has followed a single branch for longer than honest beliefs are deep. It may go on, since a transaction may hold a value
+    /// that deep, but nobody has to wait for it.
+    #[must_use]
+    pub fn is_endless(&self) -> bool {
+        self.streak >= STREAK
+    }
+
+    /// Whether a fetched cell is part of it.
+    #[must_use]
+    pub fn has(&self, hash: &Hash) -> bool {
+        self.seen.contains(hash)
+    }
+
+    fn is_root(&self, hash: &Hash) -> bool {
+        matches!(&self.root, Root::Hash(root) if root == hash)
+    }
+
+    fn is_too_much(&self) -> bool {
+        let (bytes, cells) = match self.root {
+            Root::Message(_) => (MESSAGE_BYTES, MESSAGE_CELLS),
+            Root::Hash(_) => (MAX_BYTES, MAX_CELLS),
+        };
+        self.bytes > bytes || self.cells > cells
     }
 
     /// Number of the request under way.
@@ -86,8 +123,18 @@ impl Acquisition {
         }
         let from = self.wanted.len().saturating_sub(MAX_HASHES);
         let hashes = self.wanted.split_off(from);
+        self.streak = match hashes.len() {
+            0..FEW => self.streak.saturating_add(1),
+            _ => 0,
+        };
         self.asked = Some((ticket, hashes.clone()));
         Some(hashes)
+    }
+
+    /// True for what one message lacks.
+    #[must_use]
+    pub fn is_of_message(&self) -> bool {
+        matches!(self.root, Root::Message(_))
     }
 
     /// True when nothing is lacking.
@@ -124,14 +171,19 @@ impl Acquisition {
         for (element, hash) in values.iter_refs().zip(&hashes) {
             let element = element.map_err(|_| Failure::Answer)?;
             match element.in_memory() {
+                // What is small enough to stand in its parent is nobody's branch; only a belief is asked for by its own hash.
+                Some(cell) if cell.is_embedded() && !self.is_root(hash) => {
+                    return Err(Failure::Answer);
+                }
                 Some(cell) if cell.hash() == *hash => {
                     progress = true;
                     self.bytes += cell.encoded_len();
-                    if self.bytes > MAX_BYTES || self.seen.len() > MAX_CELLS {
-                        return Err(Failure::TooMuch);
-                    }
+                    self.cells += 1;
                     shelf.keep(*hash, cell.clone());
                     self.scan(cell, shelf)?;
+                    if self.is_too_much() {
+                        return Err(Failure::TooMuch);
+                    }
                 }
                 // Named but left out, since the answer would have been too long.
                 None if element.hash() == *hash => self.wanted.push(*hash),
@@ -178,9 +230,10 @@ pub fn missing(
                         continue;
                     }
                     match shelf.fetched(&hash) {
-                        Some(child) => stack.push(child),
-                        None if shelf.has_stored(&hash)? => {}
-                        None => lacking.push(hash),
+                        // An embedded one is the root of an acquisition, and none that is stored as a branch.
+                        Some(child) if !child.is_embedded() => stack.push(child),
+                        _ if shelf.has_stored(&hash)? => {}
+                        _ => lacking.push(hash),
                     }
                 }
             }

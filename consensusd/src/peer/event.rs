@@ -22,6 +22,8 @@ pub enum Event {
         trusted: Option<AccountKey>,
         /// The message.
         message: Cell,
+        /// Its length.
+        bytes: usize,
     },
     /// A challenge to this peer, of this network, with a good signature.
     Challenged {
@@ -185,6 +187,8 @@ pub enum Outgoing {
     Request(u64, Target, Request),
     /// A message to one connection to another peer.
     Send(Connection, Vec<u8>),
+    /// A connection is to be closed, and why.
+    Close(Connection, String),
 }
 
 /// Whom a request goes to.

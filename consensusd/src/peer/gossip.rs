@@ -10,6 +10,7 @@ use wire::{Reply, Status};
 
 use super::Core;
 use super::acquisition::{Acquisition, Failure, MAX_BYTES, missing};
+use super::conduct::{Conduct, Fault};
 use super::event::{Action, Challenger, Connection, Outgoing, Request, Target};
 
 /// Orders that wait for the next merge.
@@ -28,6 +29,10 @@ const PATIENCE: u64 = 15_000;
 const CHALLENGE_AGAIN: u64 = 2_000;
 /// Signatures that are checked one by one rather than together.
 const FEW: usize = 3;
+/// Bytes of a message that is kept until what it lacks has come.
+pub(super) const MOST_KEPT: usize = 2 << 20;
+/// Milliseconds within which the data that a message lacks have to come.
+const MESSAGE_PATIENCE: u64 = 60_000;
 
 /// What is known of others, and what is wanted from them.
 #[derive(Default)]
@@ -48,7 +53,11 @@ pub(super) struct Gossip {
     challenge_at: u64,
     /// Requests that challenge a connection.
     pub(super) proofs: HashMap<u64, Connection>,
-    acquisitions: Vec<(u64, Acquisition)>,
+    acquisitions: Vec<Fetching>,
+    /// An acquisition has ended since fetched cells were last forgotten.
+    pub(super) leftovers: bool,
+    /// How others behave.
+    pub(super) conduct: Conduct,
     poll: Option<Poll>,
     tickets: u64,
     turn: usize,
@@ -56,6 +65,17 @@ pub(super) struct Gossip {
     last_heard: u64,
     heard: HashMap<crypto::AccountKey, u64>,
     keys: Option<KeyCache>,
+}
+
+/// An acquisition, and when it ends without its aim.
+struct Fetching {
+    /// The answer under way is waited for until then.
+    until: u64,
+    /// All of it is.
+    end: u64,
+    /// Whose message lacks it.
+    of: Option<AccountKey>,
+    acquisition: Acquisition,
 }
 
 struct Poll {
@@ -75,18 +95,14 @@ impl Gossip {
         self.opened.clear();
         self.proven.clear();
         self.acquisitions.clear();
+        self.leftovers = true;
         self.proofs.clear();
         self.poll = None;
     }
 
-    /// True when nothing that was fetched is on its way into the belief.
-    pub(super) fn is_quiet(&self) -> bool {
-        self.acquisitions.is_empty() && self.offers.is_empty()
-    }
-
-    /// True when nothing is being acquired.
-    pub(super) fn is_idle(&self) -> bool {
-        self.acquisitions.is_empty()
+    /// Whether a fetched cell is part of what is being acquired.
+    pub(super) fn is_acquiring(&self, hash: &Hash) -> bool {
+        self.acquisitions.iter().any(|f| f.acquisition.has(hash))
     }
 
     pub(super) fn wait(&self, now: Now) -> u64 {
@@ -116,25 +132,35 @@ impl Gossip {
 }
 
 impl Core {
-    /// Takes in a belief, or a signed order alone.
-    pub(super) fn believe(&mut self, message: &Cell, from: Option<AccountKey>, now: Now) {
+    /// Takes in a belief, or a signed order alone, that came over `connection`, from a peer that has proven to be `from`.
+    pub(super) fn believe(
+        &mut self,
+        message: &Cell,
+        connection: Connection,
+        from: Option<AccountKey>,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
         let offers = match self.peer.intake(now.wall).offers(message) {
             Ok(offers) => offers,
             Err(_) => return,
         };
-        self.counters.refused_orders += offers.refused.len() as u64;
-        let mut incomplete = offers.refused.iter().any(|dropped| {
-            use consensus::{DropReason, OrderFault};
-            matches!(
-                &dropped.reason,
-                DropReason::Fault(OrderFault::Data(cells::CellError::Missing(_)))
-            )
-        });
-        self.verify(&offers.orders);
+        let mut incomplete = false;
+        for dropped in &offers.refused {
+            let fault = Fault::of(&dropped.reason);
+            incomplete |= fault == Fault::Incomplete;
+            self.gossip.conduct.count(fault);
+        }
+        let good = self.verify(&offers.orders);
+        if good < offers.orders.len() {
+            // What stands behind it is left aside (`spec/05 §9.2`): forgeries are to cost their sender more than us.
+            let ends = self.gossip.conduct.forged(connection, from.as_ref(), now);
+            out.extend(ends.map(|reason| Action::Net(Outgoing::Close(connection, reason))));
+        }
         let mut seen = HashSet::new();
-        for offer in offers.orders {
-            if offer.signed().verdict() != Verdict::Good || self.gossip.offers.len() >= MAX_OFFERS {
-                self.counters.refused_orders += 1;
+        for offer in offers.orders.into_iter().take(good) {
+            if self.gossip.offers.len() >= MAX_OFFERS {
+                self.gossip.conduct.count(Fault::Surplus);
                 continue;
             }
             // All of it, down to the last transaction, has to be here before anybody votes on it.
@@ -145,7 +171,10 @@ impl Core {
                     self.gossip.heard.insert(*offer.key(), now.steady);
                     self.gossip.offers.push(offer);
                 }
-                Ok(_) => incomplete = true,
+                Ok(_) => {
+                    self.gossip.conduct.count(Fault::Incomplete);
+                    incomplete = true;
+                }
                 Err(_) => return,
             }
         }
@@ -155,28 +184,68 @@ impl Core {
         // A stranger can't make us ask for anything; what it lacks comes with the next poll.
         if incomplete
             && let Some(key) = from
+            && self.gossip.conduct.may_ask(&key, now)
             && let Some(connection) = self.gossip.source(&key)
             && let Ok(acquisition) =
                 Acquisition::of_message(message.clone(), Target::Opened(connection), &self.shelf)
         {
-            self.acquire(acquisition, now);
+            self.acquire(acquisition, Some(key), now);
         }
     }
 
-    fn acquire(&mut self, acquisition: Acquisition, now: Now) {
-        let known = |a: &Acquisition| a.target == acquisition.target;
-        let busy = self.gossip.acquisitions.len() >= MAX_ACQUISITIONS
-            || self.gossip.acquisitions.iter().any(|(_, a)| known(a))
-            || self.shelf.fetched_bytes() > MAX_BYTES;
-        if !busy {
-            self.counters.acquisitions += 1;
-            self.gossip
+    fn acquire(&mut self, acquisition: Acquisition, of: Option<AccountKey>, now: Now) {
+        let gossip = &mut self.gossip;
+        let target = acquisition.target;
+        let known = |f: &Fetching| f.acquisition.target == target || (of.is_some() && f.of == of);
+        if gossip.acquisitions.iter().any(known) {
+            return;
+        }
+        let full =
+            gossip.acquisitions.len() >= MAX_ACQUISITIONS || self.shelf.fetched_bytes() > MAX_BYTES;
+        if full {
+            // One that follows a branch without end makes place for who may have one.
+            let endless = gossip
                 .acquisitions
-                .push((now.steady + PATIENCE, acquisition));
+                .iter()
+                .position(|f| f.acquisition.is_endless());
+            let Some(endless) = endless else {
+                return;
+            };
+            gossip.acquisitions.swap_remove(endless);
+            gossip.leftovers = true;
+            self.counters.failed_acquisitions += 1;
         }
+        let end = match acquisition.is_of_message() {
+            true => now.steady + MESSAGE_PATIENCE,
+            false => u64::MAX,
+        };
+        self.counters.acquisitions += 1;
+        gossip.acquisitions.push(Fetching {
+            until: now.steady + PATIENCE,
+            end,
+            of,
+            acquisition,
+        });
     }
 
-    fn verify(&mut self, offers: &[Offer]) {
+    /// Checks signatures, in parts that grow: how many are good before the first that is not.
+    fn verify(&mut self, offers: &[Offer]) -> usize {
+        let mut checked = 0;
+        let mut part = FEW;
+        while checked < offers.len() {
+            let offers = &offers[checked..offers.len().min(checked + part)];
+            self.verify_part(offers);
+            let bad = |offer: &Offer| offer.signed().verdict() != Verdict::Good;
+            if let Some(first) = offers.iter().position(bad) {
+                return checked + first;
+            }
+            checked += offers.len();
+            part *= 4;
+        }
+        checked
+    }
+
+    fn verify_part(&mut self, offers: &[Offer]) {
         if offers.len() <= FEW {
             for offer in offers {
                 let _ = offer.signed().verify();
@@ -232,7 +301,8 @@ impl Core {
         }
         self.gossip
             .acquisitions
-            .retain(|(_, a)| a.target != Target::Opened(connection));
+            .retain(|f| f.acquisition.target != Target::Opened(connection));
+        self.gossip.leftovers = true;
     }
 
     /// Challenges who is not proven: the signer had nothing to say at first, or the answer was lost.
@@ -293,25 +363,43 @@ impl Core {
             .gossip
             .acquisitions
             .iter()
-            .position(|(_, a)| a.ticket() == Some(ticket));
+            .position(|f| f.acquisition.ticket() == Some(ticket));
         let Some(at) = found else {
             return;
         };
-        let (until, acquisition) = &mut self.gossip.acquisitions[at];
-        let arrived = acquisition.arrived(answer.as_ref(), &self.shelf);
-        *until = now.steady + PATIENCE;
-        let failed = match arrived {
-            Ok(()) if !acquisition.is_complete() => return,
-            Ok(()) => false,
-            Err(Failure::Answer | Failure::TooMuch | Failure::Store(_)) => true,
-        };
-        let (_, acquisition) = self.gossip.acquisitions.swap_remove(at);
-        if failed {
-            self.counters.failed_acquisitions += 1;
+        let fetching = &mut self.gossip.acquisitions[at];
+        let arrived = fetching.acquisition.arrived(answer.as_ref(), &self.shelf);
+        fetching.until = now.steady + PATIENCE;
+        if arrived.is_ok() && !fetching.acquisition.is_complete() {
             return;
         }
-        if let Some(message) = acquisition.value(&self.shelf) {
-            self.believe(&message, None, now);
+        let Fetching { acquisition, .. } = self.gossip.acquisitions.swap_remove(at);
+        self.gossip.leftovers = true;
+        let Target::Opened(connection) = acquisition.target else {
+            return;
+        };
+        match arrived {
+            Ok(()) => self.acquired(&acquisition, now, out),
+            Err(why) => {
+                self.counters.failed_acquisitions += 1;
+                if why == Failure::TooMuch && acquisition.is_of_message() {
+                    // An honest peer that was away for long: its status leads to all of it.
+                    if self.gossip.poll.is_none() {
+                        self.poll(connection, now, out);
+                    }
+                } else if why == Failure::TooMuch {
+                    let reason = self.gossip.conduct.boundless(now);
+                    out.push(Action::Net(Outgoing::Close(connection, reason)));
+                }
+            }
+        }
+    }
+
+    fn acquired(&mut self, acquisition: &Acquisition, now: Now, out: &mut Vec<Action>) {
+        if let Target::Opened(connection) | Target::Accepted(connection) = acquisition.target
+            && let Some(message) = acquisition.value(&self.shelf)
+        {
+            self.believe(&message, connection, None, now, out);
         }
     }
 
@@ -324,20 +412,22 @@ impl Core {
         if strange || own == Some(status.belief) {
             return;
         }
-        self.acquire(
-            Acquisition::of_hash(status.belief, Target::Opened(connection)),
-            now,
-        );
+        let acquisition = Acquisition::of_hash(status.belief, Target::Opened(connection));
+        self.acquire(acquisition, None, now);
     }
 
     /// Requests that are due, polls, and broadcasts without news.
     pub(super) fn tend_gossip(&mut self, now: Now, out: &mut Vec<Action>) {
         let gossip = &mut self.gossip;
         let before = gossip.acquisitions.len();
-        gossip.acquisitions.retain(|(until, _)| now.steady < *until);
-        self.counters.failed_acquisitions += (before - gossip.acquisitions.len()) as u64;
+        gossip
+            .acquisitions
+            .retain(|f| now.steady < f.until && now.steady < f.end);
+        let over = before - gossip.acquisitions.len();
+        self.counters.failed_acquisitions += over as u64;
+        gossip.leftovers |= over > 0;
         let mut done = Vec::new();
-        for (i, (_, acquisition)) in gossip.acquisitions.iter_mut().enumerate() {
+        for (i, Fetching { acquisition, .. }) in gossip.acquisitions.iter_mut().enumerate() {
             gossip.tickets += 1;
             if let Some(hashes) = acquisition.request(gossip.tickets) {
                 out.push(Action::Net(Outgoing::Request(
@@ -351,10 +441,9 @@ impl Core {
         }
         // What a message lacked has come another way.
         for i in done.into_iter().rev() {
-            let (_, acquisition) = self.gossip.acquisitions.swap_remove(i);
-            if let Some(message) = acquisition.value(&self.shelf) {
-                self.believe(&message, None, now);
-            }
+            let Fetching { acquisition, .. } = self.gossip.acquisitions.swap_remove(i);
+            self.gossip.leftovers = true;
+            self.acquired(&acquisition, now, out);
         }
         let gossip = &mut self.gossip;
         if gossip
@@ -372,7 +461,8 @@ impl Core {
         }
         let gossip = &mut self.gossip;
         let silent = now.steady >= gossip.last_heard + SILENCE;
-        if silent && gossip.poll.is_none() && gossip.acquisitions.is_empty() {
+        let busy = |f: &Fetching| !f.acquisition.is_endless();
+        if silent && gossip.poll.is_none() && !gossip.acquisitions.iter().any(busy) {
             gossip.turn += 1;
             let connection = gossip.opened[gossip.turn % gossip.opened.len()];
             self.poll(connection, now, out);

@@ -9,6 +9,7 @@
 //! | [`saving`], `sealing` | what is written down, and what waits for it | DESIGN §2 |
 //! | `gossip`, [`acquisition`] | beliefs of others, missing data, broadcast, polls | `spec/05 §9`, `§10`, `§17.4` |
 //! | [`joining`] | the genesis state from others | `spec/05 §14.2` |
+//! | [`conduct`] | how others behave, and what they may have us do | `spec/05 §20` |
 //! | `trust` | challenges and their answers | `spec/06 §8` |
 //! | `reports` | status for others and for the operator | `spec/06 §6.2` |
 //!
@@ -17,6 +18,7 @@
 
 pub mod acquisition;
 mod building;
+pub mod conduct;
 pub mod event;
 mod executing;
 mod gossip;
@@ -180,8 +182,6 @@ pub struct Counters {
     pub executed: u64,
     /// Orders of others taken in.
     pub orders: u64,
-    /// Orders of others refused.
-    pub refused_orders: u64,
     /// Acquisitions of missing data.
     pub acquisitions: u64,
     /// Of them, those that failed.
@@ -209,10 +209,15 @@ impl Core {
         match event {
             Event::Transactions(list) => self.submit(list, out),
             Event::Belief {
-                connection: _,
+                connection,
                 trusted,
                 message,
-            } => self.believe(&message, trusted, now),
+                bytes,
+            } => {
+                // What so long a message lacks comes with a poll: nobody is to have us keep it until then.
+                let from = trusted.filter(|_| bytes <= gossip::MOST_KEPT);
+                self.believe(&message, connection, from, now, out);
+            }
             Event::Challenged { to, id, challenge } => {
                 self.challenged(to, id, &challenge, now, out)
             }
@@ -338,6 +343,12 @@ impl Core {
     #[must_use]
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// How others behave.
+    #[must_use]
+    pub fn conduct(&self) -> &conduct::Conduct {
+        &self.gossip.conduct
     }
 
     /// The shelf that values are read from.

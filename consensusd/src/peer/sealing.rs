@@ -32,10 +32,10 @@ impl Core {
         if self.saver.in_flight() == 0
             && !self.dirty
             && self.round.is_none()
-            && self.gossip.is_quiet()
-            && self.shelf.fetched_bytes() > 0
+            && self.gossip.offers.is_empty()
+            && std::mem::take(&mut self.gossip.leftovers)
         {
-            self.shelf.forget();
+            self.shelf.forget(|hash| self.gossip.is_acquiring(hash));
         }
     }
 
@@ -95,8 +95,7 @@ impl Core {
         let idle = self.round.is_none()
             && !self.dirty
             && self.saver.in_flight() == 0
-            && !matches!(self.making, Making::Asked(..))
-            && self.gossip.is_idle();
+            && !matches!(self.making, Making::Asked(..));
         if !idle {
             return;
         }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use cells::{Cell, Hash, Signed, Vector};
-use crypto::Signature;
+use crypto::{AccountKey, Signature};
 use signing::Now;
 use signing::challenge::{ReceivedChallenge, proven_key};
 use wire::{Code, Reply};
@@ -237,11 +237,15 @@ impl Core {
         let proven = token.zip(answer).and_then(|(token, answer)| {
             proven_key(&answer, &token, self.peer.key(), &self.config.network)
         });
-        // A stranger with a key has proven nothing that matters here.
-        let known = proven.filter(|key| self.peer.electorate().voter(key).is_some());
-        if let Some(key) = known
-            && self.gossip.opened.contains(&connection)
-        {
+        // A stranger with a key has proven nothing that matters here. Nor has a peer without stake that dialled us: anybody can register
+        // any number of those.
+        let opened = self.gossip.opened.contains(&connection);
+        let counts = |key: &AccountKey| {
+            let voter = self.peer.electorate().voter(key);
+            voter.is_some_and(|voter| opened || voter.is_staked())
+        };
+        let known = proven.filter(counts);
+        if opened && let Some(key) = known {
             self.gossip.proven.insert(connection, key);
         }
         out.push(Action::Net(Outgoing::Verified(connection, known)));

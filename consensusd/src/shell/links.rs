@@ -352,12 +352,16 @@ impl NetReader<'_> {
                 true
             }
             Some(Kind::Belief) => {
+                // A belief that finds no room comes again, newer.
+                let Some(taken) = self.pool.beliefs.take(body.len()) else {
+                    return true;
+                };
                 let talk = Talk::Message {
                     connection,
                     trusted,
                     body,
+                    taken: Some(taken),
                 };
-                // A belief that finds no room comes again, newer.
                 !matches!(
                     self.pool.talk.try_send((talk, self.replies.clone())),
                     Err(TrySendError::Disconnected(_))
@@ -367,6 +371,7 @@ impl NetReader<'_> {
                 connection,
                 trusted,
                 body,
+                taken: None,
             }),
         }
     }
@@ -446,6 +451,7 @@ fn to_net(outgoing: Outgoing, out: &mut Vec<ToNet>) -> usize {
             connection,
             body: Bytes::from(body),
         }),
+        Outgoing::Close(connection, reason) => out.push(ToNet::Close { connection, reason }),
     }
     let length = |message: &ToNet| match message {
         ToNet::Reply { body, .. } | ToNet::Broadcast(body) | ToNet::Send { body, .. } => body.len(),

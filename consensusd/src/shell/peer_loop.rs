@@ -22,6 +22,7 @@ use signing::{Identity, Now};
 
 use super::links::{self, Reading, Writing};
 use super::pool::{self, CheckedBatch, Means, Pool, Views};
+use super::room::Taken;
 use super::{Clock, Failure, Supervisor, files, read_genesis};
 use crate::peer::joining::Joining;
 use crate::peer::{self, Action, Config, Core, Event, Next};
@@ -34,8 +35,8 @@ const QUIET: u64 = 5_000;
 
 /// What the thread of the peer gets.
 pub(crate) enum Input {
-    /// Something that happened, whatever the channel.
-    Event(Event),
+    /// Something that happened, whatever the channel, and the room that it takes until it is dealt with.
+    Event(Event, Option<Taken>),
     /// Something that happened on this making of a channel.
     Linked(Channel, Epoch, Event),
     /// Checked transactions.
@@ -200,7 +201,7 @@ impl Worker<'_> {
 
     fn take(&mut self, input: Input, now: Now) -> Result<(), Failure> {
         match input {
-            Input::Event(event) => self.happen(event, now),
+            Input::Event(event, _taken) => self.happen(event, now),
             Input::Linked(channel, epoch, event) => {
                 let current = self.links[place(channel)].as_ref();
                 if current.is_some_and(|link| link.epoch == epoch) {
@@ -540,7 +541,7 @@ impl Worker<'_> {
             ("blocks_executed", counters.blocks),
             ("transactions_executed", counters.executed),
             ("orders_accepted", counters.orders),
-            ("orders_refused", counters.refused_orders),
+            ("orders_refused", core.conduct().refused()),
             ("acquisitions", counters.acquisitions),
             ("acquisitions_failed", counters.failed_acquisitions),
             ("orders_signed", counters.signed_orders),
@@ -564,6 +565,7 @@ impl Worker<'_> {
             }),
             counters: counters
                 .into_iter()
+                .chain(core.conduct().named())
                 .map(|(name, count)| (name.to_owned(), count))
                 .collect(),
         }

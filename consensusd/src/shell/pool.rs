@@ -12,6 +12,7 @@ use wire::{Code, Message, Reply, check_challenge};
 
 use super::links::Replies;
 use super::peer_loop::Input;
+use super::room::{Room, Taken};
 use super::{Failure, STACK};
 use crate::answering::Answerer;
 use crate::checking::{Arrived, Checker};
@@ -24,6 +25,8 @@ const BATCHES: usize = 8;
 const QUERIES: usize = 1_024;
 /// Messages of other peers that wait to be decoded.
 const MESSAGES: usize = 64;
+/// Bytes of beliefs among them, and of those that are decoded and wait: decoded, they take many times as much.
+const BELIEFS: usize = 16 << 20;
 /// Keys whose decoded form is kept.
 const KEYS: usize = 1 << 17;
 
@@ -40,11 +43,12 @@ pub(crate) struct CheckedBatch {
 
 /// A message of another peer, still encoded.
 pub(crate) enum Talk {
-    /// Of an accepted connection.
+    /// Of an accepted connection; a belief takes room.
     Message {
         connection: Connection,
         trusted: Option<AccountKey>,
         body: Vec<u8>,
+        taken: Option<Taken>,
     },
     /// The answer to a request.
     Answered { ticket: u64, body: Option<Vec<u8>> },
@@ -60,6 +64,8 @@ pub(crate) enum Talk {
 #[derive(Clone)]
 pub(crate) struct Pool {
     checks: Arc<Mutex<Numbered>>,
+    /// For beliefs that wait to be decoded, and to be looked at.
+    pub(crate) beliefs: Room,
     pub(crate) queries: SyncSender<(Arrived, Replies)>,
     pub(crate) talk: SyncSender<(Talk, Replies)>,
 }
@@ -125,6 +131,7 @@ pub(crate) fn start(means: &Means, checkers: u16) -> Result<Pool, Failure> {
             next: 0,
             batches: checks,
         })),
+        beliefs: Room::new(BELIEFS),
         queries,
         talk,
     })
@@ -196,12 +203,17 @@ fn answer(means: &Means, asked: &Receiver<(Arrived, Replies)>) {
 
 fn decode(means: &Means, messages: &Receiver<(Talk, Replies)>) {
     while let Ok((talk, replies)) = messages.recv() {
+        let mut room = None;
         let event = match talk {
             Talk::Message {
                 connection,
                 trusted,
                 body,
-            } => decode_message(means, connection, trusted, &body, &replies),
+                taken,
+            } => {
+                room = taken;
+                decode_message(means, connection, trusted, &body, &replies)
+            }
             Talk::Answered { ticket, body } => {
                 let reply = body.and_then(|body| match Message::decode(&body, &means.decoder()) {
                     Ok(Ok(Message::Result(reply))) => Some(reply),
@@ -223,7 +235,7 @@ fn decode(means: &Means, messages: &Receiver<(Talk, Replies)>) {
             }),
         };
         if let Some(event) = event
-            && means.inputs.send(Input::Event(event)).is_err()
+            && means.inputs.send(Input::Event(event, room)).is_err()
         {
             return;
         }
@@ -267,6 +279,7 @@ fn decode_message(
             connection,
             trusted,
             message,
+            bytes: body.len(),
         }),
         (wire::Kind::Result, payload) => {
             let signed = match Message::read(payload) {

@@ -540,8 +540,9 @@ impl Network {
         let (message, _) = decode_partial(body, &Decoder::with_source(source)).unwrap();
         node.events.push_back(Event::Belief {
             connection: from as u64,
-            trusted: Some(AccountKey::new([0xaa; 32])),
+            trusted: Some(account_key(from)),
             message,
+            bytes: body.len(),
         });
     }
 
