@@ -176,7 +176,7 @@ impl Checker {
         }
         let mut lacking = None;
         for hash in missing {
-            match self.shelf.has_stored(&hash) {
+            match self.shelf.has(&hash) {
                 Ok(true) => {}
                 Ok(false) => {
                     lacking = Some(hash);

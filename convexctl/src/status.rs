@@ -1,7 +1,7 @@
 //! `convexctl status`: what a peer does, and what is wrong with it.
 
 use ipc::control::{PeerStatus, Phase, Reply, Request, WorkerView};
-use ipc::supervision::RoleStatus;
+use ipc::supervision::{JoiningStage, JoiningStatus, RoleStatus};
 use sandbox::State;
 use serde_json::{Value, json};
 
@@ -46,7 +46,16 @@ fn print(status: &PeerStatus, counters: bool, out: &mut Out) -> Result<(), Failu
         format!("{} for {}", phase(status.phase), duration(status.uptime)),
     )?;
     row(out, "key", hex::encode(status.key))?;
-    row(out, "network", hex::encode(status.network))?;
+    let network = if status.network == [0; 32] {
+        "not known yet: the peers of network.peers are asked".to_owned()
+    } else {
+        hex::encode(status.network)
+    };
+    row(out, "network", network)?;
+    if let Some(by) = &status.network_by {
+        let text = "nobody vouches for it; set peer.network when you have compared it";
+        row(out, "", format!("told by {by}: {text}"))?;
+    }
     row(out, "listening", status.listen.join(", "))?;
     match &status.consensus {
         Some(consensus) => {
@@ -60,6 +69,9 @@ fn print(status: &PeerStatus, counters: bool, out: &mut Out) -> Result<(), Failu
                     consensus.executed
                 ),
             )?;
+            if let Some(joining) = &consensus.joining {
+                row(out, "joining", progress(joining))?;
+            }
             row(
                 out,
                 "accounts",
@@ -214,6 +226,30 @@ fn wall() -> i64 {
         })
 }
 
+/// How far a peer is that joins.
+fn progress(joining: &JoiningStatus) -> String {
+    let left = match joining.left {
+        Some(seconds) => format!("about {} left", duration(seconds.saturating_mul(1_000))),
+        None => "time left unknown".to_owned(),
+    };
+    let fetched = format!(
+        "{} cells, {} from {} peers, {}/s",
+        joining.cells,
+        bytes(joining.bytes),
+        joining.sources,
+        bytes(joining.bytes_per_second)
+    );
+    let blocks = format!("block {} of {}", joining.blocks, joining.known_blocks);
+    match joining.stage {
+        JoiningStage::Genesis => format!("fetching the genesis state: {fetched}; {left}"),
+        JoiningStage::Belief => format!("fetching the chain: {fetched}; {blocks}; {left}"),
+        JoiningStage::Blocks => format!(
+            "executing the chain: {blocks}, {}/s; {left} ({fetched})",
+            joining.blocks_per_second
+        ),
+    }
+}
+
 /// How many layers are in force, and which are not as designed.
 fn sandbox_summary(worker: &WorkerView) -> String {
     let Some(report) = &worker.sandbox else {
@@ -280,6 +316,7 @@ fn as_json(status: &PeerStatus) -> Value {
         "version": status.version,
         "key": hex::encode(status.key),
         "network": hex::encode(status.network),
+        "network_by": status.network_by,
         "listen": status.listen,
         "pid": status.pid,
         "uptime_ms": status.uptime,
@@ -300,6 +337,18 @@ fn as_json(status: &PeerStatus) -> Value {
             "queue": c.queue,
             "signing": c.signing,
             "hindrance": c.hindrance,
+            "joining": c.joining.as_ref().map(|j| json!({
+                "stage": j.stage.name(),
+                "cells": j.cells,
+                "bytes": j.bytes,
+                "cells_per_second": j.cells_per_second,
+                "bytes_per_second": j.bytes_per_second,
+                "sources": j.sources,
+                "blocks": j.blocks,
+                "known_blocks": j.known_blocks,
+                "blocks_per_second": j.blocks_per_second,
+                "seconds_left": j.left,
+            })),
         })),
         "workers": status.workers.iter().map(worker_json).collect::<Vec<_>>(),
         "alarms": status.alarms.iter().map(|(time, alarm)| json!({
@@ -375,6 +424,30 @@ fn worker_json(worker: &WorkerView) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn progress_is_told_by_stage() {
+        let mut joining = JoiningStatus {
+            stage: JoiningStage::Belief,
+            cells: 1_200,
+            bytes: 3 << 20,
+            bytes_per_second: 1 << 20,
+            sources: 2,
+            known_blocks: 728,
+            left: Some(61),
+            ..JoiningStatus::default()
+        };
+        assert_eq!(
+            progress(&joining),
+            "fetching the chain: 1200 cells, 3.0 MiB from 2 peers, 1.0 MiB/s; block 0 of 728; about 1m 1s left"
+        );
+        joining.stage = JoiningStage::Blocks;
+        joining.left = None;
+        assert!(
+            progress(&joining)
+                .ends_with("time left unknown (1200 cells, 3.0 MiB from 2 peers, 1.0 MiB/s)")
+        );
+    }
 
     #[test]
     fn amounts_are_written_for_people() {

@@ -8,9 +8,10 @@
 //! | what is armed, and how it is brought out | [`destake`] |
 //! | directories, users, ports, descriptors | [`setup`] |
 //! | name servers and hosts for `netd` | [`names`] |
+//! | which network this is, when only a peer is named | [`network`] |
 //! | the loop that does it all, in one thread | [`peer`] |
 //!
-//! It reads nothing from the network, no cells and no secrets: the passphrase and the key store go to `keyd` by descriptor.
+//! It reads nothing from the network but one hash that a courier brings, no cells and no secrets: the passphrase and the key store go to `keyd` by descriptor.
 #![forbid(unsafe_code)]
 
 pub mod armed;
@@ -20,6 +21,7 @@ pub mod destake;
 pub mod exit;
 pub mod journal;
 pub mod names;
+pub mod network;
 pub mod notify;
 pub mod peer;
 pub mod rescue;

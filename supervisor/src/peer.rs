@@ -16,6 +16,7 @@ use crate::clock;
 use crate::control::{Control, Id};
 use crate::destake::{Destake, Standing};
 use crate::exit::{self, Fatal};
+use crate::network::Asking;
 use crate::notify::Notify;
 use crate::rescue::Rescues;
 use crate::restart::{History, Next};
@@ -99,6 +100,8 @@ pub struct Peer {
     control: Control,
     signals: Signals,
     notify: Notify,
+    /// Peers are being asked for their network: no worker runs before it is known.
+    asking: Option<Asking>,
     destake: Destake,
     rescues: Rescues,
     armed: Store,
@@ -126,23 +129,19 @@ impl Peer {
         let signals = Signals::new()
             .map_err(|error| Fatal::new(exit::OS, format!("can't take over signals: {error}")))?;
         let armed = Store::new(&setup.config.destake.directory);
-        let mut destake = Destake::default();
-        match armed.load() {
-            Ok(Some(withdrawal)) => {
-                if let Err(error) = destake.arm(withdrawal, &setup.network, now) {
-                    log::error!(target: "supervisor", "the armed withdrawal is void: {error}");
-                }
-            }
-            Ok(None) => {}
-            Err(error) => log::error!(target: "supervisor", "{error}"),
-        }
-        Ok(Self {
+        let asking = match setup.network {
+            Some(_) => None,
+            None => Some(Asking::new(&setup.config.network.peers)),
+        };
+        let start_at = asking.is_none().then_some(now);
+        let mut peer = Self {
+            asking,
             setup,
             slots: std::array::from_fn(|index| Slot {
                 worker: &WORKERS[index],
                 running: None,
                 history: History::default(),
-                start_at: Some(now),
+                start_at,
                 restarts: 0,
                 last_exit: None,
                 asked: false,
@@ -154,7 +153,7 @@ impl Peer {
             signals,
             next_watchdog: now,
             notify,
-            destake,
+            destake: Destake::default(),
             rescues: Rescues::default(),
             armed,
             waiting: Vec::new(),
@@ -166,7 +165,53 @@ impl Peer {
             numbers: 0,
             clock_offset: clock::wall() - now as i64,
             reload,
-        })
+        };
+        peer.load_armed(now);
+        Ok(peer)
+    }
+
+    /// Takes up the withdrawal that was armed before, once the network is known that it has to be of.
+    fn load_armed(&mut self, now: u64) {
+        let Some(network) = self.setup.network else {
+            return;
+        };
+        match self.armed.load() {
+            Ok(Some(withdrawal)) => {
+                if let Err(error) = self.destake.arm(withdrawal, &network, now) {
+                    log::error!(target: "supervisor", "the armed withdrawal is void: {error}");
+                }
+            }
+            Ok(None) => {}
+            Err(error) => log::error!(target: "supervisor", "{error}"),
+        }
+    }
+
+    /// Asks for the network, while it is not known. With the answer the peer begins.
+    fn find_network(&mut self, now: u64) {
+        let Some(asking) = &mut self.asking else {
+            return;
+        };
+        let found = asking.turn(&self.setup, now);
+        let belongs = found.and_then(|told| match told {
+            Some(told) => self.setup.belong_to(told).map(|()| true),
+            None => Ok(false),
+        });
+        match belongs {
+            Ok(false) => return,
+            Ok(true) => {}
+            Err(fatal) => return self.stop(End::Failed(fatal), now),
+        }
+        self.asking = None;
+        log::warn!(
+            target: "supervisor",
+            "EVENT=network_trusted network={} by=\"{}\": nobody vouches for it, and it stays; compare it with what the operators of the network publish, and set peer.network",
+            hex::encode(self.setup.network_or_none()),
+            self.setup.network_by.as_deref().unwrap_or_default()
+        );
+        self.load_armed(now);
+        for slot in &mut self.slots {
+            slot.start_at = Some(now);
+        }
     }
 
     /// Runs until the peer is stopped or has to stop.
@@ -176,6 +221,7 @@ impl Peer {
         }
         loop {
             let now = clock::steady();
+            self.find_network(now);
             self.start_due(now);
             self.rewire(now);
             self.beat(now);
@@ -219,7 +265,7 @@ impl Peer {
     }
 
     fn start_due(&mut self, now: u64) {
-        if self.stopping.is_some() {
+        if self.stopping.is_some() || self.asking.is_some() {
             return;
         }
         for index in 0..self.slots.len() {
@@ -421,7 +467,7 @@ impl Peer {
 
     fn is_ready(&mut self, role: Role, ready: &Ready, now: u64) {
         match ready {
-            Ready::Consensusd { network } if *network != self.setup.network => {
+            Ready::Consensusd { network } if Some(*network) != self.setup.network => {
                 self.breach(
                     Breach::Lock,
                     Alarm {
@@ -822,7 +868,7 @@ impl Peer {
                     return Err(state("a withdrawal or a drill goes on"));
                 }
                 self.destake
-                    .arm(withdrawal.clone(), &self.setup.network, now)
+                    .arm(withdrawal.clone(), &self.setup.network_or_none(), now)
                     .map_err(|error| (Why::State, error.to_string()))?;
                 self.armed.save(&withdrawal).map_err(|error| {
                     (Why::Failed, format!("can't keep the withdrawal: {error}"))
@@ -944,7 +990,8 @@ impl Peer {
         PeerStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             key: self.setup.key,
-            network: self.setup.network,
+            network: self.setup.network_or_none(),
+            network_by: self.setup.network_by.clone(),
             listen: self.setup.listen.iter().map(ToString::to_string).collect(),
             pid: std::process::id(),
             uptime: now - self.started,
@@ -993,6 +1040,9 @@ impl Peer {
             }
         }
         self.rescues.kill();
+        if let Some(asking) = self.asking.take() {
+            asking.kill();
+        }
         let within = self.setup.config.supervisor.grace.0;
         let first = self
             .slots
@@ -1044,6 +1094,7 @@ impl Peer {
         }
         consider(self.control.next_deadline().map(|at| at + 1));
         consider(self.rescues.next());
+        consider(self.asking.as_ref().map(Asking::next));
         consider(self.notify.watchdog.map(|_| self.next_watchdog));
         if self.stopping.is_none() {
             consider(self.destake.next());
@@ -1057,6 +1108,7 @@ impl Peer {
             .iter()
             .filter_map(|slot| slot.running.as_ref())
             .chain(self.rescues.running())
+            .chain(self.asking.iter().filter_map(Asking::running))
         {
             fds.push(PollFd::from_borrowed_fd(
                 running.channel.as_fd(),

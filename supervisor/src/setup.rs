@@ -20,6 +20,7 @@ use sandbox::Identity;
 
 use crate::exit::{self, Fatal};
 use crate::names;
+use crate::network::{Record, Told};
 use crate::topology::WORKERS;
 
 /// Connections that wait for being accepted.
@@ -36,8 +37,10 @@ pub struct Setup {
     pub config: Config,
     /// The peer key.
     pub key: [u8; 32],
-    /// Hash of the genesis state.
-    pub network: [u8; 32],
+    /// Hash of the genesis state; `None` until a peer has said it, when the settings don't.
+    pub network: Option<[u8; 32]>,
+    /// Who said it, when the settings don't.
+    pub network_by: Option<String>,
     /// Where the peer listens.
     pub listen: Vec<SocketAddr>,
     listeners: Vec<OwnedFd>,
@@ -53,7 +56,7 @@ impl Setup {
     /// # Errors
     /// What is wrong, with the remedy and the exit code.
     pub fn new(config: Config) -> Result<Self, Fatal> {
-        let (key, network) = identity_of(&config)?;
+        let key = key_of(&config)?;
         let programs = match &config.supervisor.programs {
             Some(directory) => directory.clone(),
             None => std::env::current_exe()
@@ -91,11 +94,24 @@ impl Setup {
         directory(&config.key.journal, 0o700, us)?;
         directory(&config.store.directory, 0o700, owner(Role::Stored))?;
         refuse_if_down(&config)?;
+        let told = match config.peer.network {
+            Some(_) => None,
+            None => Record::new(&config.key.journal).load()?,
+        };
+        let network = config.peer.network.as_ref().map(|network| network.0);
+        let network = network.or(told.as_ref().map(|told| told.network));
+        if network.is_none() && config.network.peers.is_empty() {
+            return Err(Fatal::new(
+                exit::CONFIG,
+                "peer.network is not set, and network.peers names nobody to ask: put the hash of the genesis state into the one, or `host:port` of a peer of the network into the other",
+            ));
+        }
         let (listeners, listen) = listen(&config.network.listen)?;
         let setup = Self {
             config,
             key,
             network,
+            network_by: told.map(|told| told.by),
             listen,
             listeners,
             programs,
@@ -106,6 +122,33 @@ impl Setup {
             setup.settings(worker.role)?;
         }
         Ok(setup)
+    }
+
+    /// The network is known now, and is never another one.
+    ///
+    /// # Errors
+    /// When it can't be written down.
+    pub fn belong_to(&mut self, told: Told) -> Result<(), Fatal> {
+        Record::new(&self.config.key.journal)
+            .save(&told)
+            .map_err(|error| {
+                let directory = self.config.key.journal.display();
+                Fatal::new(
+                    exit::CANT_CREATE,
+                    format!(
+                        "can't write down the network in {directory}: {error}; make room there"
+                    ),
+                )
+            })?;
+        self.network = Some(told.network);
+        self.network_by = Some(told.by);
+        Ok(())
+    }
+
+    /// The network, of which no worker is told before it is known.
+    #[must_use]
+    pub fn network_or_none(&self) -> [u8; 32] {
+        self.network.unwrap_or_default()
     }
 
     /// Closes the ports: whoever tries to connect is told so at once.
@@ -163,7 +206,7 @@ impl Setup {
                 }
                 let settings = ConsensusdSettings {
                     key: self.key,
-                    network: self.network,
+                    network: self.network_or_none(),
                     genesis: !fds.is_empty(),
                     verifiers: match config.consensus.verifiers {
                         0 => std::thread::available_parallelism()
@@ -191,7 +234,7 @@ impl Setup {
                     |networks: &[config::Network]| networks.iter().map(|n| n.0.clone()).collect();
                 let settings = NetdSettings {
                     key: self.key,
-                    network: self.network,
+                    network: self.network_or_none(),
                     listeners: fds.len() as u8,
                     connections: network.connections,
                     connections_per_address: network.connections_per_address,
@@ -248,7 +291,7 @@ impl Setup {
         let settings = KeydSettings {
             key_store: key.store.display().to_string(),
             key: self.key,
-            network: self.network,
+            network: self.network_or_none(),
             passphrase: passphrase.is_some(),
             demands,
         };
@@ -321,17 +364,11 @@ impl Setup {
     }
 }
 
-fn identity_of(config: &Config) -> Result<([u8; 32], [u8; 32]), Fatal> {
-    let key = config.peer.key.ok_or_else(|| {
+fn key_of(config: &Config) -> Result<[u8; 32], Fatal> {
+    let key = config.peer.key.as_ref().ok_or_else(|| {
         Fatal::new(exit::CONFIG, "peer.key is not set: put the public key of the peer there (`convexctl key list` shows it)")
     })?;
-    let network = config.peer.network.ok_or_else(|| {
-        Fatal::new(
-            exit::CONFIG,
-            "peer.network is not set: put the hash of the genesis state there",
-        )
-    })?;
-    Ok((key.0, network.0))
+    Ok(key.0)
 }
 
 fn refuse_if_down(config: &Config) -> Result<(), Fatal> {

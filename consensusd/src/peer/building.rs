@@ -45,7 +45,7 @@ impl Core {
             && !self.compacting
             && now.steady >= self.block_not_before
             && self.unfinal.len() < MAX_UNFINAL
-            && self.saver.in_flight() < MAX_IN_FLIGHT;
+            && self.saver.pictures_in_flight() < MAX_IN_FLIGHT;
         if !may {
             return;
         }

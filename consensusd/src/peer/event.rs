@@ -229,8 +229,8 @@ pub struct Batch {
     pub sequence: u64,
     /// Cells, children first, as `ToStore::Cells` has them; in pieces of bounded size.
     pub pieces: Vec<Vec<u8>>,
-    /// The root from this batch on.
-    pub root: Hash,
+    /// The root from this batch on; `None` for cells alone.
+    pub root: Option<Hash>,
 }
 
 /// What checks of transactions and queries go by.

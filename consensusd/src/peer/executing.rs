@@ -11,7 +11,7 @@ use super::{Core, RETRY};
 impl Core {
     /// Executes the next final block. True when there may be another.
     pub(super) fn try_execute(&mut self, now: Now, out: &mut Vec<Action>) -> bool {
-        if self.stuck.is_some() || now.steady < self.execute_not_before {
+        if self.stuck.is_some() || self.compacting || now.steady < self.execute_not_before {
             return false;
         }
         let executable = match self.peer.executable() {

@@ -2,21 +2,19 @@
 
 use std::collections::{HashMap, HashSet};
 
-use cells::{Cell, Hash, Verdict};
+use cells::{Cell, Hash, Source, Verdict};
 use consensus::Offer;
 use crypto::{AccountKey, KeyCache, SignedMessage, verify_batch};
 use signing::Now;
 use wire::{Reply, Status};
 
 use super::Core;
-use super::acquisition::{Acquisition, Failure, MAX_BYTES, missing};
+use super::acquisition::{Ended, Failure, Fetcher, Wanted, missing};
 use super::conduct::{Conduct, Fault};
 use super::event::{Action, Challenger, Connection, Outgoing, Request, Target};
 
 /// Orders that wait for the next merge.
 const MAX_OFFERS: usize = 4_096;
-/// Acquisitions at once.
-const MAX_ACQUISITIONS: usize = 4;
 /// Connections to other peers that are looked at.
 const MAX_OPENED: usize = 256;
 /// Milliseconds between broadcasts when nothing changes (`spec/05 §1.2`).
@@ -31,8 +29,6 @@ const CHALLENGE_AGAIN: u64 = 2_000;
 const FEW: usize = 3;
 /// Bytes of a message that is kept until what it lacks has come.
 pub(super) const MOST_KEPT: usize = 2 << 20;
-/// Milliseconds within which the data that a message lacks have to come.
-const MESSAGE_PATIENCE: u64 = 60_000;
 
 /// What is known of others, and what is wanted from them.
 #[derive(Default)]
@@ -53,9 +49,9 @@ pub(super) struct Gossip {
     challenge_at: u64,
     /// Requests that challenge a connection.
     pub(super) proofs: HashMap<u64, Connection>,
-    acquisitions: Vec<Fetching>,
-    /// An acquisition has ended since fetched cells were last forgotten.
-    pub(super) leftovers: bool,
+    pub(super) fetcher: Fetcher,
+    /// Final blocks, as the peer said that was asked last.
+    pub(super) claimed: u64,
     /// How others behave.
     pub(super) conduct: Conduct,
     poll: Option<Poll>,
@@ -65,17 +61,6 @@ pub(super) struct Gossip {
     last_heard: u64,
     heard: HashMap<crypto::AccountKey, u64>,
     keys: Option<KeyCache>,
-}
-
-/// An acquisition, and when it ends without its aim.
-struct Fetching {
-    /// The answer under way is waited for until then.
-    until: u64,
-    /// All of it is.
-    end: u64,
-    /// Whose message lacks it.
-    of: Option<AccountKey>,
-    acquisition: Acquisition,
 }
 
 struct Poll {
@@ -94,15 +79,9 @@ impl Gossip {
     pub(super) fn disconnected(&mut self) {
         self.opened.clear();
         self.proven.clear();
-        self.acquisitions.clear();
-        self.leftovers = true;
+        self.fetcher.clear();
         self.proofs.clear();
         self.poll = None;
-    }
-
-    /// Whether a fetched cell is part of what is being acquired.
-    pub(super) fn is_acquiring(&self, hash: &Hash) -> bool {
-        self.acquisitions.iter().any(|f| f.acquisition.has(hash))
     }
 
     pub(super) fn wait(&self, now: Now) -> u64 {
@@ -110,7 +89,10 @@ impl Gossip {
         if self.opened.is_empty() {
             return u64::MAX;
         }
-        until(self.last_broadcast + REBROADCAST).min(until(self.last_heard + SILENCE))
+        let acquisition = self.fetcher.next(now.steady).map_or(u64::MAX, until);
+        until(self.last_broadcast + REBROADCAST)
+            .min(until(self.last_heard + SILENCE))
+            .min(acquisition)
     }
 
     /// The connection on which data that this peer lacked to send can be asked for: who dialled us answers no requests (`spec/06 §7.2`).
@@ -186,46 +168,20 @@ impl Core {
             && let Some(key) = from
             && self.gossip.conduct.may_ask(&key, now)
             && let Some(connection) = self.gossip.source(&key)
-            && let Ok(acquisition) =
-                Acquisition::of_message(message.clone(), Target::Opened(connection), &self.shelf)
         {
-            self.acquire(acquisition, Some(key), now);
+            let wanted = Wanted::Message(message.clone(), key);
+            self.acquire(wanted, connection, now);
         }
     }
 
-    fn acquire(&mut self, acquisition: Acquisition, of: Option<AccountKey>, now: Now) {
-        let gossip = &mut self.gossip;
-        let target = acquisition.target;
-        let known = |f: &Fetching| f.acquisition.target == target || (of.is_some() && f.of == of);
-        if gossip.acquisitions.iter().any(known) {
-            return;
+    fn acquire(&mut self, wanted: Wanted, from: Connection, now: Now) {
+        let fetcher = &mut self.gossip.fetcher;
+        if let Some(begun) = fetcher.want(wanted, Some(from), now.steady, &self.shelf) {
+            self.counters.acquisitions += 1;
+            if begun.is_err() {
+                self.counters.failed_acquisitions += 1;
+            }
         }
-        let full =
-            gossip.acquisitions.len() >= MAX_ACQUISITIONS || self.shelf.fetched_bytes() > MAX_BYTES;
-        if full {
-            // One that follows a branch without end makes place for who may have one.
-            let endless = gossip
-                .acquisitions
-                .iter()
-                .position(|f| f.acquisition.is_endless());
-            let Some(endless) = endless else {
-                return;
-            };
-            gossip.acquisitions.swap_remove(endless);
-            gossip.leftovers = true;
-            self.counters.failed_acquisitions += 1;
-        }
-        let end = match acquisition.is_of_message() {
-            true => now.steady + MESSAGE_PATIENCE,
-            false => u64::MAX,
-        };
-        self.counters.acquisitions += 1;
-        gossip.acquisitions.push(Fetching {
-            until: now.steady + PATIENCE,
-            end,
-            of,
-            acquisition,
-        });
     }
 
     /// Checks signatures, in parts that grow: how many are good before the first that is not.
@@ -278,6 +234,7 @@ impl Core {
             return;
         }
         self.gossip.opened.push(connection);
+        self.gossip.fetcher.sources().opened(connection);
         self.want_challenge(Challenger::Opened(connection), now, out);
         self.gossip.challenge_at = now.steady + CHALLENGE_AGAIN;
         if self.gossip.poll.is_none() {
@@ -299,10 +256,7 @@ impl Core {
         {
             self.gossip.poll = None;
         }
-        self.gossip
-            .acquisitions
-            .retain(|f| f.acquisition.target != Target::Opened(connection));
-        self.gossip.leftovers = true;
+        self.gossip.fetcher.closed(connection);
     }
 
     /// Challenges who is not proven: the signer had nothing to say at first, or the answer was lost.
@@ -359,35 +313,50 @@ impl Core {
             }
             return;
         }
-        let found = self
-            .gossip
-            .acquisitions
-            .iter()
-            .position(|f| f.acquisition.ticket() == Some(ticket));
-        let Some(at) = found else {
-            return;
-        };
-        let fetching = &mut self.gossip.acquisitions[at];
-        let arrived = fetching.acquisition.arrived(answer.as_ref(), &self.shelf);
-        fetching.until = now.steady + PATIENCE;
-        if arrived.is_ok() && !fetching.acquisition.is_complete() {
+        let fetcher = &mut self.gossip.fetcher;
+        fetcher.answered(ticket, answer.as_ref(), now.steady, &self.shelf);
+    }
+
+    /// Goes on with what is being acquired, and believes what is there.
+    fn fetch(&mut self, now: Now, out: &mut Vec<Action>) {
+        while let Some(ended) = self.gossip.fetcher.ended(now.steady) {
+            self.acquired(ended, now, out);
+        }
+        if self.compacting {
             return;
         }
-        let Fetching { acquisition, .. } = self.gossip.acquisitions.swap_remove(at);
-        self.gossip.leftovers = true;
-        let Target::Opened(connection) = acquisition.target else {
+        let gossip = &mut self.gossip;
+        self.saver.take_fetched(&mut gossip.fetcher, false);
+        let (fetcher, tickets) = (&mut gossip.fetcher, &mut gossip.tickets);
+        for (ticket, source, hashes) in fetcher.requests(tickets, now.steady, &self.shelf) {
+            out.push(Action::Net(Outgoing::Request(
+                ticket,
+                Target::Opened(source),
+                Request::Data(hashes),
+            )));
+        }
+    }
+
+    fn acquired(&mut self, ended: Ended, now: Now, out: &mut Vec<Action>) {
+        let Some(connection) = ended.from else {
             return;
         };
-        match arrived {
-            Ok(()) => self.acquired(&acquisition, now, out),
+        let is_message = matches!(ended.wanted, Wanted::Message(..));
+        let message = ended.outcome.and_then(|()| match ended.wanted {
+            Wanted::Message(message, _) => Ok(message),
+            Wanted::Hash(hash) => self.shelf.load(&hash).map_err(Failure::Store),
+        });
+        match message {
+            Ok(message) => self.believe(&message, connection, None, now, out),
             Err(why) => {
                 self.counters.failed_acquisitions += 1;
-                if why == Failure::TooMuch && acquisition.is_of_message() {
+                if why == Failure::TooMuch && is_message {
                     // An honest peer that was away for long: its status leads to all of it.
                     if self.gossip.poll.is_none() {
                         self.poll(connection, now, out);
                     }
                 } else if why == Failure::TooMuch {
+                    // An honest peer of a very long chain is connected to again, and goes on.
                     let reason = self.gossip.conduct.boundless(now);
                     out.push(Action::Net(Outgoing::Close(connection, reason)));
                 }
@@ -395,56 +364,25 @@ impl Core {
         }
     }
 
-    fn acquired(&mut self, acquisition: &Acquisition, now: Now, out: &mut Vec<Action>) {
-        if let Target::Opened(connection) | Target::Accepted(connection) = acquisition.target
-            && let Some(message) = acquisition.value(&self.shelf)
-        {
-            self.believe(&message, connection, None, now, out);
-        }
-    }
-
     fn polled(&mut self, connection: Connection, reply: &Reply, now: Now) {
         let Ok(status) = Status::read(&reply.value) else {
             return;
         };
-        let strange = status.genesis != self.config.network || !reply.error.is_nil();
-        let own = self.gossip.durable_belief.as_ref().map(Cell::hash);
-        if strange || own == Some(status.belief) {
+        if status.genesis != self.config.network || !reply.error.is_nil() {
+            // What it has is of no use.
+            self.gossip.fetcher.sources().closed(connection);
             return;
         }
-        let acquisition = Acquisition::of_hash(status.belief, Target::Opened(connection));
-        self.acquire(acquisition, None, now);
+        self.gossip.claimed = status.points[3];
+        let own = self.gossip.durable_belief.as_ref().map(Cell::hash);
+        if own != Some(status.belief) {
+            self.acquire(Wanted::Hash(status.belief), connection, now);
+        }
     }
 
     /// Requests that are due, polls, and broadcasts without news.
     pub(super) fn tend_gossip(&mut self, now: Now, out: &mut Vec<Action>) {
-        let gossip = &mut self.gossip;
-        let before = gossip.acquisitions.len();
-        gossip
-            .acquisitions
-            .retain(|f| now.steady < f.until && now.steady < f.end);
-        let over = before - gossip.acquisitions.len();
-        self.counters.failed_acquisitions += over as u64;
-        gossip.leftovers |= over > 0;
-        let mut done = Vec::new();
-        for (i, Fetching { acquisition, .. }) in gossip.acquisitions.iter_mut().enumerate() {
-            gossip.tickets += 1;
-            if let Some(hashes) = acquisition.request(gossip.tickets) {
-                out.push(Action::Net(Outgoing::Request(
-                    gossip.tickets,
-                    acquisition.target,
-                    Request::Data(hashes),
-                )));
-            } else if acquisition.is_complete() {
-                done.push(i);
-            }
-        }
-        // What a message lacked has come another way.
-        for i in done.into_iter().rev() {
-            let Fetching { acquisition, .. } = self.gossip.acquisitions.swap_remove(i);
-            self.gossip.leftovers = true;
-            self.acquired(&acquisition, now, out);
-        }
+        self.fetch(now, out);
         let gossip = &mut self.gossip;
         if gossip
             .poll
@@ -461,8 +399,7 @@ impl Core {
         }
         let gossip = &mut self.gossip;
         let silent = now.steady >= gossip.last_heard + SILENCE;
-        let busy = |f: &Fetching| !f.acquisition.is_endless();
-        if silent && gossip.poll.is_none() && !gossip.acquisitions.iter().any(busy) {
+        if silent && gossip.poll.is_none() && !gossip.fetcher.is_busy() {
             gossip.turn += 1;
             let connection = gossip.opened[gossip.turn % gossip.opened.len()];
             self.poll(connection, now, out);

@@ -1,19 +1,21 @@
 //! Before there is a peer: a store without a state, and no file with the genesis state. Other peers have it (`spec/05 §14.2`).
 //!
-//! The settings name the network by the hash of its genesis state, so whoever sends it need not be trusted. Belief and blocks follow as they
-//! do for a peer that was away.
+//! The settings name the network by the hash of its genesis state, so whoever sends it need not be trusted. What came of it is in the
+//! store already when this is interrupted. Belief and blocks follow as they do for a peer that was away.
 
-use cells::{Cell, Hash};
+use cells::{Cell, Hash, Source};
 use signing::Now;
 
-use super::acquisition::Acquisition;
-use super::event::{Action, Channel, Connection, Event, Outgoing, Request, Target};
+use super::acquisition::{Acquired, Failure, Fetcher, Wanted};
+use super::event::{Action, AlarmKind, Channel, Connection, Event, Outgoing, Request, Target};
+use super::progress::{Progress, Stage};
+use super::saving::Saver;
 use crate::source::Shelf;
 
-/// Milliseconds for an answer; `netd` gives up earlier.
-const PATIENCE: u64 = 15_000;
-/// Milliseconds until somebody is asked again after a failure.
+/// Milliseconds until it is tried again after a failure.
 const AGAIN: u64 = 500;
+/// Longest wait, milliseconds.
+const IDLE: u64 = 500;
 
 /// What is known before there is a peer, and what is wanted.
 pub struct Joining {
@@ -21,11 +23,21 @@ pub struct Joining {
     /// Whether the genesis state is wanted from others.
     wanted: bool,
     opened: Vec<Connection>,
-    turn: usize,
+    fetcher: Fetcher,
+    saver: Saver,
     tickets: u64,
     not_before: u64,
-    under_way: Option<(u64, Acquisition)>,
-    cells: u64,
+}
+
+/// What a peer takes over from its joining.
+#[derive(Default)]
+pub struct Joined {
+    /// Connections to other peers: `netd` tells of each once.
+    pub opened: Vec<Connection>,
+    /// What the store was given.
+    pub saver: Saver,
+    /// What was acquired.
+    pub acquired: Acquired,
 }
 
 impl Joining {
@@ -36,11 +48,10 @@ impl Joining {
             network,
             wanted: false,
             opened: Vec::new(),
-            turn: 0,
+            fetcher: Fetcher::default(),
+            saver: Saver::default(),
             tickets: 0,
             not_before: 0,
-            under_way: None,
-            cells: 0,
         }
     }
 
@@ -49,38 +60,53 @@ impl Joining {
         self.wanted = true;
     }
 
-    /// Connections to other peers, for the peer that there is from now on: `netd` tells of each once.
-    pub fn into_opened(&mut self) -> Vec<Connection> {
-        self.under_way = None;
-        std::mem::take(&mut self.opened)
+    /// There is a peer, which takes over.
+    pub fn end(&mut self) -> Joined {
+        self.wanted = false;
+        Joined {
+            opened: std::mem::take(&mut self.opened),
+            saver: std::mem::take(&mut self.saver),
+            acquired: self.fetcher.acquired(),
+        }
+    }
+
+    /// How far it is, once something is wanted.
+    #[must_use]
+    pub fn progress(&self) -> Option<Progress> {
+        self.wanted.then(|| Progress {
+            stage: Stage::Genesis,
+            acquired: self.fetcher.acquired(),
+            sources: self.opened.len(),
+            done: self.fetcher.done(),
+            blocks: 0,
+            known_blocks: 0,
+        })
     }
 
     /// Takes in what happened.
-    pub fn handle(&mut self, event: Event, now: Now, shelf: &Shelf) {
+    pub fn handle(&mut self, event: Event, now: Now, shelf: &Shelf, out: &mut Vec<Action>) {
         match event {
-            Event::Opened(connection) => self.opened.push(connection),
+            Event::Opened(connection) => {
+                self.opened.push(connection);
+                self.fetcher.sources().opened(connection);
+            }
             Event::Closed(connection) => {
                 self.opened.retain(|c| *c != connection);
-                let from = Target::Opened(connection);
-                self.under_way.take_if(|(_, a)| a.target == from);
+                self.fetcher.closed(connection);
             }
             Event::Link(Channel::Net, _) => {
                 self.opened.clear();
-                self.under_way = None;
+                self.fetcher.clear();
+            }
+            Event::Link(Channel::Store, up) => self.saver.link(up),
+            Event::Durable(sequence) => self.saver.durable_up_to(sequence, shelf, out),
+            Event::NotStored { sequence, text } => {
+                self.saver.refused(sequence, now.steady + 1_000);
+                out.push(Action::Alarm(AlarmKind::Store, text));
             }
             Event::Answered { ticket, answer } => {
-                let Some((until, acquisition)) = &mut self.under_way else {
-                    return;
-                };
-                if acquisition.ticket() != Some(ticket) {
-                    return;
-                }
-                *until = now.steady + PATIENCE;
-                if let Err(why) = acquisition.arrived(answer.as_ref(), shelf) {
-                    log::warn!("the genesis state: {why:?}; another peer is asked");
-                    self.under_way = None;
-                    self.not_before = now.steady + AGAIN;
-                }
+                self.fetcher
+                    .answered(ticket, answer.as_ref(), now.steady, shelf);
             }
             _ => {}
         }
@@ -91,27 +117,66 @@ impl Joining {
         if !self.wanted {
             return None;
         }
-        self.under_way.take_if(|(until, _)| now.steady >= *until);
-        if self.under_way.is_none() && now.steady >= self.not_before && !self.opened.is_empty() {
-            self.turn += 1;
-            let target = Target::Opened(self.opened[self.turn % self.opened.len()]);
-            let acquisition = Acquisition::of_hash(self.network, target);
-            self.under_way = Some((now.steady + PATIENCE, acquisition));
+        if self.fetcher.goals() == 0 && now.steady >= self.not_before {
+            let wanted = Wanted::Hash(self.network);
+            let begun = self.fetcher.want(wanted, None, now.steady, shelf);
+            if let Some(Err(failure)) = begun {
+                self.failed(&failure, now);
+            }
         }
-        let (_, acquisition) = self.under_way.as_mut()?;
-        self.tickets += 1;
-        if let Some(hashes) = acquisition.request(self.tickets) {
-            self.cells += hashes.len() as u64;
-            let (target, request) = (acquisition.target, Request::Data(hashes));
+        let mut whole = false;
+        while let Some(ended) = self.fetcher.ended(now.steady) {
+            match ended.outcome {
+                Ok(()) => whole = true,
+                Err(failure) => self.failed(&failure, now),
+            }
+        }
+        self.saver.take_fetched(&mut self.fetcher, whole);
+        self.saver.send(now.steady, out);
+        if whole {
+            let acquired = self.fetcher.acquired();
+            log::info!(
+                "EVENT=genesis_acquired cells={} bytes={}",
+                acquired.cells,
+                acquired.bytes
+            );
+            return shelf.load(&self.network).ok();
+        }
+        for (ticket, source, hashes) in self.fetcher.requests(&mut self.tickets, now.steady, shelf)
+        {
+            let request = Request::Data(hashes);
             out.push(Action::Net(Outgoing::Request(
-                self.tickets,
-                target,
+                ticket,
+                Target::Opened(source),
                 request,
             )));
-        } else if acquisition.is_complete() {
-            log::info!("EVENT=genesis_acquired cells={}", self.cells);
-            return acquisition.value(shelf);
         }
         None
+    }
+
+    /// Milliseconds until something is due.
+    #[must_use]
+    pub fn wait(&self, now: Now) -> u64 {
+        let due = self.fetcher.next(now.steady);
+        due.map_or(IDLE, |time| time.saturating_sub(now.steady).clamp(1, IDLE))
+    }
+
+    fn failed(&mut self, failure: &Failure, now: Now) {
+        self.not_before = now.steady + AGAIN;
+        let why = match failure {
+            Failure::Nowhere(hash) => format!(
+                "no connected peer has the cell {hash}: are they of the network {}?",
+                self.network
+            ),
+            Failure::Stalled if self.opened.is_empty() => {
+                "no other peer is connected: network.peers has to name one that can be reached"
+                    .to_owned()
+            }
+            Failure::Stalled => "the connected peers don't answer".to_owned(),
+            Failure::TooMuch => "the first part of it is there".to_owned(),
+            Failure::Malformed => "its hash is that of no state".to_owned(),
+            Failure::Store(error) => error.to_string(),
+        };
+        log::warn!("the genesis state: {why}; it is tried again, what came already is kept");
     }
 }

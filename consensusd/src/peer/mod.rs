@@ -10,6 +10,7 @@
 //! | `gossip`, [`acquisition`] | beliefs of others, missing data, broadcast, polls | `spec/05 §9`, `§10`, `§17.4` |
 //! | [`joining`] | the genesis state from others | `spec/05 §14.2` |
 //! | [`conduct`] | how others behave, and what they may have us do | `spec/05 §20` |
+//! | [`progress`] | how far a peer is that joins or catches up | |
 //! | `trust` | challenges and their answers | `spec/06 §8` |
 //! | `reports` | status for others and for the operator | `spec/06 §6.2` |
 //!
@@ -24,6 +25,7 @@ mod executing;
 mod gossip;
 pub mod joining;
 pub mod ledger;
+pub mod progress;
 pub mod queue;
 mod reports;
 mod rounds;
@@ -49,8 +51,10 @@ pub use reports::Report;
 pub use start::StartError;
 
 use crate::source::Shelf;
+use acquisition::Fetcher;
 use building::Making;
 use gossip::Gossip;
+use joining::Joined;
 use ledger::Ledger;
 use queue::{Entry, Queue};
 use rounds::Pending;
@@ -204,6 +208,12 @@ pub enum Next {
 }
 
 impl Core {
+    /// Takes over what was done before there was a peer; nothing has happened since the start.
+    pub fn take_over(&mut self, joined: Joined) {
+        self.saver = joined.saver;
+        self.gossip.fetcher = Fetcher::counting_on(joined.acquired);
+    }
+
     /// Takes in what happened. [`Core::advance`] is to follow, after this or after all that has happened.
     pub fn handle(&mut self, event: Event, now: Now, out: &mut Vec<Action>) {
         match event {
@@ -231,10 +241,7 @@ impl Core {
             Event::Signed { ticket, answer } => self.signed(ticket, answer, now, out),
             Event::Durable(sequence) => {
                 let refused = self.saver.refuses();
-                if !self.saver.durable_up_to(sequence, out) {
-                    let text = "stored acknowledged a batch that it was not given".to_owned();
-                    out.push(Action::Alarm(AlarmKind::Channel, text));
-                }
+                self.saver.durable_up_to(sequence, &self.shelf, out);
                 if refused {
                     self.tell_view(out);
                 }
@@ -343,6 +350,14 @@ impl Core {
     #[must_use]
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// Bytes of cells from others that are in memory until the store has them, and what came so far.
+    #[must_use]
+    pub fn fetched(&self) -> (usize, acquisition::Acquired) {
+        let fetcher = &self.gossip.fetcher;
+        let bytes = self.shelf.fetched_bytes() + fetcher.held();
+        (bytes, fetcher.acquired())
     }
 
     /// How others behave.

@@ -10,6 +10,7 @@ use wire::Status;
 
 use super::Core;
 use super::event::{Action, AlarmKind, Outgoing, View};
+use super::progress::{Progress, Stage};
 
 /// Most peers that `netd` is told.
 const MAX_PEERS: usize = 4_096;
@@ -19,6 +20,11 @@ const MAX_HOST: u64 = 300;
 const LOOK: u64 = 1_000;
 /// Milliseconds within which a peer counts as heard from.
 const HEARD: u64 = 60_000;
+
+/// Milliseconds after which an acquisition is more than what a message lacked.
+const LONG: u64 = 2_000;
+/// Blocks to be executed that are more than what just became final.
+const MANY: u64 = 64;
 
 /// What was told already.
 #[derive(Default)]
@@ -126,7 +132,7 @@ impl Core {
         }
         if self.told.status.is_none()
             && let Some(belief) = self.gossip.durable_belief.clone()
-            && self.saver.in_flight() == 0
+            && self.saver.pictures_in_flight() == 0
             && !self.dirty
         {
             out.extend(
@@ -233,6 +239,31 @@ impl Core {
             }
         }
         list
+    }
+
+    /// How far the peer is, while it catches up.
+    #[must_use]
+    pub fn progress(&self, now: Now) -> Option<Progress> {
+        let blocks = self.peer.position();
+        let [_, _, _, finality] = self.points();
+        let done = self.gossip.fetcher.done();
+        let fetches = done.is_some_and(|(_, began)| now.steady >= began + LONG);
+        let stage = match (fetches, finality >= blocks + MANY) {
+            (_, true) => Stage::Blocks,
+            (true, false) => Stage::Belief,
+            (false, false) => return None,
+        };
+        Some(Progress {
+            stage,
+            acquired: self.gossip.fetcher.acquired(),
+            sources: self.gossip.opened.len(),
+            done,
+            blocks,
+            known_blocks: match stage {
+                Stage::Blocks => finality,
+                _ => self.gossip.claimed.max(finality),
+            },
+        })
     }
 
     /// Where the peer stands at `now`.

@@ -37,7 +37,10 @@ impl Core {
 
     /// Merges what came in, and publishes what was made.
     pub(super) fn try_round(&mut self, now: Now, out: &mut Vec<Action>) {
-        if self.round.is_some() || self.compacting || self.saver.in_flight() >= MAX_IN_FLIGHT {
+        if self.round.is_some()
+            || self.compacting
+            || self.saver.pictures_in_flight() >= MAX_IN_FLIGHT
+        {
             return;
         }
         let late = now.wall > self.peer.order().timestamp;

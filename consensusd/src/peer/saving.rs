@@ -1,20 +1,24 @@
 //! What is written down, and what waits for it (DESIGN §2).
 //!
 //! A batch is a picture of the peer at one moment: belief, state, results, position. All that happened since the batch before is in it,
-//! so several rounds share a barrier while the one before is under way. What may only leave after it hangs on the batch.
+//! so several rounds share a barrier while the one before is under way. What may only leave after it hangs on the batch. Between them are
+//! batches of fetched cells alone, which no root names yet.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use cells::{Cell, Hash};
 
-use super::event::{Action, Batch, Outgoing};
+use super::acquisition::Fetcher;
+use super::event::{Action, AlarmKind, Batch, Outgoing};
 use crate::source::Shelf;
 
 /// Bytes of a piece of a batch: within what a message to `stored` may hold.
 const PIECE: usize = 1 << 20;
 /// Bytes before the encoding of a cell.
 const HEAD: usize = 12;
+/// Batches of fetched cells that may wait for the store.
+const MAX_FETCHED: usize = 6;
 
 /// The batches of one run.
 #[derive(Default)]
@@ -40,6 +44,8 @@ struct Sent {
     handed: bool,
     then: Vec<Outgoing>,
     ready: bool,
+    /// Cells on the shelf that the store has when this is durable.
+    fetched: Vec<Hash>,
 }
 
 impl Saver {
@@ -47,6 +53,27 @@ impl Saver {
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.sent.len()
+    }
+
+    /// Of them, those that are pictures of the peer.
+    #[must_use]
+    pub fn pictures_in_flight(&self) -> usize {
+        let picture = |sent: &&Sent| sent.batch.root.is_some();
+        self.sent.iter().filter(picture).count()
+    }
+
+    /// Makes a batch of cells that are fetched and whole: when they are many or the store has nothing to do, and whatever waits when
+    /// `all` are to be in it.
+    pub fn take_fetched(&mut self, fetcher: &mut Fetcher, all: bool) {
+        let waiting = self.sent.len() - self.pictures_in_flight();
+        if !all && waiting >= MAX_FETCHED {
+            return;
+        }
+        if let Some(cells) = fetcher.batch(all || self.sent.is_empty()) {
+            let fetched = cells.iter().map(Cell::hash).collect();
+            let pieces = pieces(&cells).0;
+            self.push(pieces, None, Vec::new(), false, fetched);
+        }
     }
 
     /// Number of the last batch that is durable.
@@ -67,18 +94,18 @@ impl Saver {
         self.bytes = 0;
     }
 
-    /// Collects what is new of a value: the cells that are in memory or were fetched, and in no batch yet, children first. The value
-    /// itself is collected even when it is embedded, as others may ask for it by its hash.
-    pub fn collect(&mut self, value: &Cell, shelf: &Shelf, found: &mut Vec<Cell>) {
+    /// Collects what is new of a value: the cells that are in memory and in no batch yet, children first. The value itself is collected
+    /// even when it is embedded, as others may ask for it by its hash.
+    pub fn collect(&mut self, value: &Cell, found: &mut Vec<Cell>) {
         if value.is_nil() || !self.known.insert(value.hash()) {
             return;
         }
-        let mut stack = vec![Frame::of(value.clone(), shelf)];
+        let mut stack = vec![Frame::of(value.clone())];
         while let Some(frame) = stack.last_mut() {
             match frame.children.pop() {
                 Some(child) => {
                     if child.is_embedded() || self.known.insert(child.hash()) {
-                        stack.push(Frame::of(child, shelf));
+                        stack.push(Frame::of(child));
                     }
                 }
                 None => {
@@ -91,24 +118,19 @@ impl Saver {
 
     /// Makes a batch of these cells. `then` leaves when it is durable.
     pub fn seal(&mut self, cells: &[Cell], root: Hash, then: Vec<Outgoing>, ready: bool) {
-        let mut pieces = Vec::new();
-        let mut piece = Vec::new();
-        for cell in cells {
-            cell.with_encoding(|encoding| {
-                if !piece.is_empty() && piece.len() + HEAD + encoding.len() > PIECE {
-                    pieces.push(std::mem::take(&mut piece));
-                }
-                // The memory size of a cell is left open: a reader that needs it computes it (`spec/07 §12`).
-                piece.extend_from_slice(&[0; 8]);
-                // Encodings are at most 16 KiB.
-                piece.extend_from_slice(&(encoding.len() as u32).to_le_bytes());
-                piece.extend_from_slice(encoding);
-                self.bytes += encoding.len() as u64;
-            });
-        }
-        if !piece.is_empty() {
-            pieces.push(piece);
-        }
+        let (pieces, bytes) = pieces(cells);
+        self.bytes += bytes;
+        self.push(pieces, Some(root), then, ready, Vec::new());
+    }
+
+    fn push(
+        &mut self,
+        pieces: Vec<Vec<u8>>,
+        root: Option<Hash>,
+        then: Vec<Outgoing>,
+        ready: bool,
+        fetched: Vec<Hash>,
+    ) {
         self.sequence += 1;
         self.sent.push_back(Sent {
             batch: Arc::new(Batch {
@@ -119,6 +141,7 @@ impl Saver {
             handed: false,
             then,
             ready,
+            fetched,
         });
     }
 
@@ -167,11 +190,13 @@ impl Saver {
         }
     }
 
-    /// All batches up to `sequence` are durable, says the store. False when it says so of a batch that it was not given.
-    pub fn durable_up_to(&mut self, sequence: u64, out: &mut Vec<Action>) -> bool {
+    /// All batches up to `sequence` are durable, says the store.
+    pub fn durable_up_to(&mut self, sequence: u64, shelf: &Shelf, out: &mut Vec<Action>) {
         let given = self.sent.iter().rfind(|sent| sent.handed);
         if sequence > self.durable && given.is_none_or(|last| sequence > last.batch.sequence) {
-            return false;
+            let text = "stored acknowledged a batch that it was not given".to_owned();
+            out.push(Action::Alarm(AlarmKind::Channel, text));
+            return;
         }
         while let Some(sent) = self.sent.front()
             && sent.batch.sequence <= sequence
@@ -179,14 +204,38 @@ impl Saver {
             self.durable = sent.batch.sequence;
             self.refuses = false;
             if let Some(sent) = self.sent.pop_front() {
+                shelf.drop(&sent.fetched);
                 out.extend(sent.then.into_iter().map(Action::Net));
                 if sent.ready {
                     out.push(Action::Ready);
                 }
             }
         }
-        true
     }
+}
+
+/// Cells as a batch has them, in pieces of bounded size, and the bytes of their encodings.
+fn pieces(cells: &[Cell]) -> (Vec<Vec<u8>>, u64) {
+    let mut pieces = Vec::new();
+    let mut piece = Vec::new();
+    let mut bytes = 0;
+    for cell in cells {
+        cell.with_encoding(|encoding| {
+            if !piece.is_empty() && piece.len() + HEAD + encoding.len() > PIECE {
+                pieces.push(std::mem::take(&mut piece));
+            }
+            // The memory size of a cell is left open: a reader that needs it computes it (`spec/07 §12`).
+            piece.extend_from_slice(&[0; 8]);
+            // Encodings are at most 16 KiB.
+            piece.extend_from_slice(&(encoding.len() as u32).to_le_bytes());
+            piece.extend_from_slice(encoding);
+            bytes += encoding.len() as u64;
+        });
+    }
+    if !piece.is_empty() {
+        pieces.push(piece);
+    }
+    (pieces, bytes)
 }
 
 struct Frame {
@@ -196,15 +245,15 @@ struct Frame {
 }
 
 impl Frame {
-    fn of(cell: Cell, shelf: &Shelf) -> Self {
+    fn of(cell: Cell) -> Self {
         let mut children: Vec<Cell> = cell
             .refs()
             .filter_map(|r| match r.in_memory() {
                 // Without refs there is nothing to store of an embedded one.
                 Some(child) if child.is_embedded() && child.refs().next().is_none() => None,
                 Some(child) => Some(child.clone()),
-                // What is neither in memory nor fetched is in the store.
-                None => shelf.fetched(&r.hash()),
+                // What is not in memory is in the store, or in a batch of fetched cells before this one.
+                None => None,
             })
             .collect();
         children.reverse();

@@ -18,7 +18,7 @@ impl Core {
     pub(super) fn try_seal(&mut self, now: Now, out: &mut Vec<Action>) {
         let waited_for =
             !self.withheld.is_empty() || (self.gossip.announce && !self.gossip.opened.is_empty());
-        let may = match self.saver.in_flight() {
+        let may = match self.saver.pictures_in_flight() {
             0 => true,
             1 => waited_for || self.compacting,
             _ => false,
@@ -29,17 +29,11 @@ impl Core {
         {
             out.push(Action::Alarm(AlarmKind::Store, error.to_string()));
         }
-        if self.saver.in_flight() == 0
-            && !self.dirty
-            && self.round.is_none()
-            && self.gossip.offers.is_empty()
-            && std::mem::take(&mut self.gossip.leftovers)
-        {
-            self.shelf.forget(|hash| self.gossip.is_acquiring(hash));
-        }
     }
 
     fn seal(&mut self, now: Now) -> Result<(), root::RootError> {
+        // What the picture refers to goes before it.
+        self.saver.take_fetched(&mut self.gossip.fetcher, true);
         let belief = self.peer.public_belief()?.to_cell();
         let data = PeerData {
             belief: self.peer.belief().clone(),
@@ -55,10 +49,10 @@ impl Core {
         let hash = root.hash_all();
         let mut cells = Vec::new();
         if self.unwritten_genesis {
-            self.saver.collect(&self.genesis, &self.shelf, &mut cells);
+            self.saver.collect(&self.genesis, &mut cells);
         }
         let first = cells.len();
-        self.saver.collect(&belief, &self.shelf, &mut cells);
+        self.saver.collect(&belief, &mut cells);
         if !self.gossip.opened.is_empty() {
             for cell in &cells[first..] {
                 self.gossip.unannounced_bytes += cell.encoded_len();
@@ -66,10 +60,9 @@ impl Core {
             }
         }
         // Written even when they are embedded in the root: others ask for them by their hashes, which the status tells.
-        self.saver
-            .collect(&data.belief.to_cell(), &self.shelf, &mut cells);
-        self.saver.collect(&data.state, &self.shelf, &mut cells);
-        self.saver.collect(&root, &self.shelf, &mut cells);
+        self.saver.collect(&data.belief.to_cell(), &mut cells);
+        self.saver.collect(&data.state, &mut cells);
+        self.saver.collect(&root, &mut cells);
         let mut then = std::mem::take(&mut self.withheld);
         if let Some(message) = self.announcement(&belief, now) {
             then.push(Outgoing::Broadcast(message));

@@ -177,7 +177,7 @@ fn read_store(
         }
         out.push(ToStore::Commit {
             sequence: batch.sequence,
-            root: Some(batch.root.0),
+            root: batch.root.map(|root| root.0),
         });
         bytes
     })?;

@@ -16,6 +16,7 @@ mod failure;
 mod links;
 mod peer_loop;
 mod pool;
+mod reporting;
 mod room;
 
 use std::fs::File;

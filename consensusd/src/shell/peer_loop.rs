@@ -22,9 +22,11 @@ use signing::{Identity, Now};
 
 use super::links::{self, Reading, Writing};
 use super::pool::{self, CheckedBatch, Means, Pool, Views};
+use super::reporting::Reporter;
 use super::room::Taken;
 use super::{Clock, Failure, Supervisor, files, read_genesis};
 use crate::peer::joining::Joining;
+use crate::peer::progress::Progress;
 use crate::peer::{self, Action, Config, Core, Event, Next};
 use crate::source::Shelf;
 
@@ -93,6 +95,7 @@ pub(crate) fn run(
         inputs,
         core: None,
         joining: Joining::new(means.identity.network),
+        reporter: Reporter::default(),
         links: [None, None, None],
         writing: [None, None, None],
         checked: BTreeMap::new(),
@@ -120,6 +123,7 @@ struct Worker<'a> {
     core: Option<Core>,
     /// What goes on before there is a peer.
     joining: Joining,
+    reporter: Reporter,
     links: [Option<Reading>; 3],
     writing: [Option<Writing>; 3],
     /// Batches of checked transactions that overtook others.
@@ -182,8 +186,9 @@ impl Worker<'_> {
         if self.core.is_none() {
             self.join(now)?;
         }
+        self.reporter.report(self.progress(now).as_ref(), now);
         let Some(core) = &mut self.core else {
-            return Ok(Duration::from_millis(500));
+            return Ok(Duration::from_millis(self.joining.wait(now)));
         };
         let mut out = std::mem::take(&mut self.out);
         let next = core.advance(now, &mut out);
@@ -241,7 +246,7 @@ impl Worker<'_> {
     fn happen(&mut self, event: Event, now: Now) {
         match (&mut self.core, event) {
             (Some(core), event) => core.handle(event, now, &mut self.out),
-            (None, event) => self.joining.handle(event, now, &self.shelf),
+            (None, event) => self.joining.handle(event, now, &self.shelf, &mut self.out),
         }
     }
 
@@ -382,7 +387,7 @@ impl Worker<'_> {
         if let Some(failure) = failed {
             return Err(failure);
         }
-        let core = match started {
+        let mut core = match started {
             Err(peer::StartError::NoGenesis) => {
                 log::info!("the store is empty: the genesis state comes from other peers");
                 self.joining.want();
@@ -398,17 +403,27 @@ impl Worker<'_> {
         if core.is_ready_at_once() {
             self.ready()?;
         }
+        let mut joined = self.joining.end();
+        let opened = std::mem::take(&mut joined.opened);
+        core.take_over(joined);
         self.core = Some(core);
-        // Channels that were opened before.
-        for channel in Channel::ALL {
+        // Channels that were opened before; that to the store has been in use.
+        for channel in [Channel::Net, Channel::Key] {
             if self.writing[place(channel)].is_some() {
                 self.happen(Event::Link(to_peer(channel), true), now);
             }
         }
-        for connection in self.joining.into_opened() {
+        for connection in opened {
             self.happen(Event::Opened(connection), now);
         }
         Ok(())
+    }
+
+    fn progress(&self, now: Now) -> Option<Progress> {
+        match &self.core {
+            Some(core) => core.progress(now),
+            None => self.joining.progress(),
+        }
     }
 
     fn ready(&self) -> Result<(), Failure> {
@@ -511,22 +526,18 @@ impl Worker<'_> {
         }
     }
 
-    fn status(&self, now: Now) -> WorkerStatus {
+    fn status(&mut self, now: Now) -> WorkerStatus {
+        let progress = self.progress(now);
+        let joining = progress.map(|progress| self.reporter.status(&progress, now));
         let Some(core) = &self.core else {
             return WorkerStatus {
                 of_role: RoleStatus::Consensusd(ConsensusStatus {
-                    state: [0; 32],
-                    executed: 0,
-                    points: [0; 4],
-                    order_time: 0,
-                    state_time: 0,
-                    accounts: 0,
-                    peers: 0,
-                    stake: None,
-                    heard: 0,
-                    queue: 0,
-                    signing: false,
-                    hindrance: Some("there is no store yet".to_owned()),
+                    hindrance: Some(match joining {
+                        Some(_) => "the genesis state comes from other peers".to_owned(),
+                        None => "there is no store yet".to_owned(),
+                    }),
+                    joining,
+                    ..ConsensusStatus::default()
                 }),
                 counters: Vec::new(),
             };
@@ -562,6 +573,7 @@ impl Worker<'_> {
                 queue: report.queue,
                 signing: report.signing,
                 hindrance: report.hindrance,
+                joining,
             }),
             counters: counters
                 .into_iter()

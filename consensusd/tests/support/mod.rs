@@ -14,7 +14,7 @@ use consensusd::peer::{
     Action, Batch, Challenger, Config, Connection, Core, Event, KeyAnswer, Next, Outgoing, Request,
     Target, View,
 };
-use consensusd::source::Shelf;
+use consensusd::source::{Shelf, Store};
 use crypto::{AccountKey, KeyCache, SigningKey};
 use cvm::state::{Account, Globals, PeerStatus, State};
 use signing::challenge::ReceivedChallenge;
@@ -140,8 +140,47 @@ impl Disk {
             }
             assert!(rest.is_empty());
         }
-        assert!(cells.contains_key(&batch.root));
-        *self.root.lock().unwrap() = batch.root;
+        if let Some(root) = batch.root {
+            assert!(cells.contains_key(&root));
+            *self.root.lock().unwrap() = root;
+        }
+    }
+
+    /// A shelf before this disk.
+    pub(crate) fn shelf(self: &Arc<Self>) -> Arc<Shelf> {
+        let shelf = Shelf::new();
+        *self.through.lock().unwrap() = Some(shelf.as_source());
+        shelf.set_store(self.clone());
+        shelf
+    }
+
+    /// Has all of a value that is in memory.
+    pub(crate) fn fill(&self, value: &Cell) {
+        let mut cells = self.cells.lock().unwrap();
+        for cell in cells::novelty(value, |_| false) {
+            cells.insert(cell.hash(), cell.encode());
+        }
+    }
+
+    /// Has a value, whatever its size.
+    pub(crate) fn fill_top(&self, value: &Cell) {
+        let mut cells = self.cells.lock().unwrap();
+        cells.insert(value.hash(), value.encode());
+    }
+
+    /// A value with all below it, in memory.
+    pub(crate) fn load_all(&self, hash: &Hash) -> Cell {
+        let mut message = Vec::new();
+        let mut stack = vec![*hash];
+        while let Some(hash) = stack.pop() {
+            let encoding = self.get(&hash).unwrap();
+            stack.extend(cells::branch_hashes(&encoding).unwrap());
+            if !message.is_empty() {
+                cells::vlq::write(&mut message, encoding.len() as u64);
+            }
+            message.extend_from_slice(&encoding);
+        }
+        cells::decode_message(&message, &Decoder::new()).unwrap()
     }
 
     pub(crate) fn root(&self) -> Cell {
@@ -158,6 +197,16 @@ impl Disk {
 
     pub(crate) fn len(&self) -> usize {
         self.cells.lock().unwrap().len()
+    }
+}
+
+impl Store for Disk {
+    fn has_whole(&self, hash: &Hash) -> Result<bool, CellError> {
+        match self.load(hash) {
+            Ok(_) => Ok(true),
+            Err(CellError::Missing(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -256,9 +305,7 @@ impl Node {
         disk: Arc<Disk>,
         now: Now,
     ) -> Self {
-        let shelf = Shelf::new();
-        *disk.through.lock().unwrap() = Some(shelf.as_source());
-        shelf.set_store(disk.clone());
+        let shelf = disk.shelf();
         let root = disk.root();
         // Every process of its own reads its own copy.
         let message = cells::encode_message(genesis).unwrap();

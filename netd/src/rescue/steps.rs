@@ -3,7 +3,7 @@
 use cells::{Cell, Decoder, Signed, decode_partial};
 use ipc::supervision::RescueSettings;
 use signing::Now;
-use wire::{Dialler, DiallerAction, DiallerConfig, FrameLimits, Kind, Message, Reply};
+use wire::{Dialler, DiallerAction, DiallerConfig, FrameLimits, Kind, Message, Reply, Status};
 
 use super::Outcome;
 
@@ -38,7 +38,8 @@ enum Stage {
 pub struct Steps {
     dialler: Dialler,
     transaction: Option<Signed>,
-    check: Cell,
+    /// The question; `None` asks for the network.
+    check: Option<Cell>,
     expected: String,
     until: u64,
     stage: Stage,
@@ -62,8 +63,13 @@ impl Steps {
                 Err(error) => return Err(format!("the transaction can't be read: {error}")),
             },
         };
-        let check = cvm::reader::read(&settings.check)
-            .map_err(|error| format!("the question can't be read: {error}"))?;
+        let check = match settings.check.as_str() {
+            "" => None,
+            source => Some(
+                cvm::reader::read(source)
+                    .map_err(|error| format!("the question can't be read: {error}"))?,
+            ),
+        };
         let config = DiallerConfig {
             frames: FrameLimits {
                 belief: 0,
@@ -104,10 +110,16 @@ impl Steps {
                 self.request(now, |id| Message::Transact { id, transaction })
             }
             Stage::Ask(due) if due <= now.steady => {
-                let form = self.check.clone();
+                let check = self.check.clone();
                 self.stage = Stage::Asking;
-                let address = None;
-                self.request(now, |id| Message::Query { id, form, address })
+                self.request(now, |id| match check {
+                    Some(form) => Message::Query {
+                        id,
+                        form,
+                        address: None,
+                    },
+                    None => Message::Status { id },
+                })
             }
             Stage::Ask(due) => Next::Wait(due.min(self.until)),
             Stage::Transacting | Stage::Asking | Stage::Confirmed => Next::Wait(self.until),
@@ -146,7 +158,15 @@ impl Steps {
             Ok(Ok(Message::Result(reply))) => reply,
             _ => Reply::error(0, wire::Code::Format, "an answer that can't be read"),
         };
-        let value = reply.value.to_string();
+        let value = match (kind, Status::read(&reply.value)) {
+            (Kind::Status, Ok(status)) => status.genesis.to_string(),
+            (Kind::Status, Err(error)) if reply.error.is_nil() => {
+                self.stage = Stage::Ask(now.steady + INTERVAL);
+                self.result = Some(Err(error.to_string()));
+                return;
+            }
+            _ => reply.value.to_string(),
+        };
         let text: String = value.chars().take(TOLD).collect();
         let result = match &reply.error {
             error if error.is_nil() => Ok(text),
@@ -243,6 +263,32 @@ mod tests {
     fn answer(steps: &mut Steps, reply: &Reply, now: u64) {
         let bytes = frame(&reply.encode().unwrap()).unwrap();
         steps.receive(&bytes, at(now)).unwrap();
+    }
+
+    #[test]
+    fn without_a_question_the_network_is_asked_for() {
+        let mut steps = Steps::new(&settings("", "", false), at(0)).unwrap();
+        assert!(matches!(sent(steps.next(at(0))), Message::Status { id: 0 }));
+        // Not live yet: it is asked again.
+        answer(&mut steps, &Reply::ok(0, Cell::Nil), 100);
+        assert_eq!(steps.next(at(100)), Next::Wait(600));
+        assert!(matches!(
+            sent(steps.next(at(600))),
+            Message::Status { id: 1 }
+        ));
+        let status = Status {
+            belief: cells::Hash([1; 32]),
+            genesis: cells::Hash([2; 32]),
+            peer: SigningKey::from_seed(&[1; 32]).account_key(),
+            state: cells::Hash([3; 32]),
+            points: [0; 4],
+        };
+        answer(&mut steps, &Reply::ok(1, status.to_cell()), 700);
+        let Next::Done(outcome) = steps.next(at(700)) else {
+            panic!("not done");
+        };
+        assert_eq!(outcome.text, "02".repeat(32));
+        assert!(outcome.answered);
     }
 
     #[test]

@@ -143,8 +143,10 @@ pub struct PeerStatus {
     pub version: String,
     /// The peer key.
     pub key: [u8; 32],
-    /// Hash of the genesis state.
+    /// Hash of the genesis state; zeros while it is not known.
     pub network: [u8; 32],
+    /// Who told it and when, for people, if the settings don't say it; `None` when they do.
+    pub network_by: Option<String>,
     /// Where `netd` listens.
     pub listen: Vec<String>,
     /// Process id of the supervisor.

@@ -322,7 +322,8 @@ pub struct RescueSettings {
     pub target: String,
     /// The signed transaction, encoded; empty when nothing is to be sent, only asked.
     pub transaction: Bytes,
-    /// What to ask afterwards: a query whose result tells whether it had its effect, as source.
+    /// What to ask afterwards: a query whose result tells whether it had its effect, as source. Empty: which network the peer is of; the
+    /// result is the hash of the genesis state, 64 hexadecimal digits.
     pub check: String,
     /// What the result of the query looks like when it had, printed. Empty: any answer will do.
     pub expected: String,
@@ -380,7 +381,7 @@ pub enum RoleStatus {
 }
 
 /// Where consensus and execution stand.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConsensusStatus {
     /// Hash of the state after the last executed block.
     pub state: [u8; 32],
@@ -406,4 +407,55 @@ pub struct ConsensusStatus {
     pub signing: bool,
     /// Why not, or what else keeps the peer from its work; for people.
     pub hindrance: Option<String>,
+    /// How far it is, while it joins or catches up.
+    pub joining: Option<JoiningStatus>,
+}
+
+/// How far a peer is that joins a network or catches up with it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JoiningStatus {
+    /// What is going on.
+    pub stage: JoiningStage,
+    /// Cells that came from other peers since the start.
+    pub cells: u64,
+    /// Bytes of their encodings.
+    pub bytes: u64,
+    /// Cells in a second.
+    pub cells_per_second: u64,
+    /// Bytes in a second.
+    pub bytes_per_second: u64,
+    /// Connections to other peers.
+    pub sources: u32,
+    /// Blocks executed.
+    pub blocks: u64,
+    /// Blocks that are final, as far as is known.
+    pub known_blocks: u64,
+    /// Blocks in a second.
+    pub blocks_per_second: u64,
+    /// Seconds until this stage is over, by guess.
+    pub left: Option<u64>,
+}
+
+/// What a peer that joins is about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum JoiningStage {
+    /// The genesis state comes from others.
+    #[default]
+    Genesis,
+    /// A belief, with the blocks in it, comes from others.
+    Belief,
+    /// Final blocks are executed.
+    Blocks,
+}
+
+impl JoiningStage {
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Genesis => "genesis",
+            Self::Belief => "belief",
+            Self::Blocks => "blocks",
+        }
+    }
 }
