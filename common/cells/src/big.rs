@@ -2,9 +2,10 @@
 
 use std::sync::OnceLock;
 
-use num_bigint::BigInt as Number;
+use num_bigint::{BigInt as Number, Sign};
 use triomphe::Arc;
 
+use crate::uses::LastUse;
 use crate::{Cell, Hash, tag, vlq};
 
 /// An integer outside the range of [`Cell::Long`], of at most 4,096 bytes.
@@ -15,7 +16,11 @@ use crate::{Cell, Hash, tag, vlq};
 pub struct BigInt(Arc<Inner>);
 
 struct Inner {
-    number: Number,
+    /// Made when it is first asked for.
+    number: OnceLock<Number>,
+    /// True for the result of a computation, false for what came as bytes.
+    computed: bool,
+    used: LastUse,
     /// Minimal two's complement; 9..=4096 bytes but for unreduced numbers.
     bytes: Box<[u8]>,
     hash: OnceLock<Hash>,
@@ -36,9 +41,10 @@ impl BigInt {
         if redundant || !(9..=Self::MAX_BYTES).contains(&bytes.len()) {
             return None;
         }
-        let number = Number::from_signed_bytes_be(bytes);
         Some(Self(Arc::new(Inner {
-            number,
+            number: OnceLock::new(),
+            computed: false,
+            used: LastUse::default(),
             bytes: bytes.into(),
             hash: OnceLock::new(),
         })))
@@ -57,7 +63,9 @@ impl BigInt {
         let bytes = number.to_signed_bytes_be();
         (bytes.len() <= Self::MAX_BYTES).then(|| {
             Self(Arc::new(Inner {
-                number,
+                number: OnceLock::from(number),
+                computed: true,
+                used: LastUse::default(),
                 bytes: bytes.into(),
                 hash: OnceLock::new(),
             }))
@@ -70,14 +78,51 @@ impl BigInt {
         if self.0.bytes.len() > 8 {
             None
         } else {
-            i64::try_from(&self.0.number).ok()
+            let sign = match self.0.bytes.first() {
+                Some(0x80..) => -1,
+                _ => 0,
+            };
+            let n = self.0.bytes.iter();
+            Some(n.fold(sign, |n, byte| n << 8 | i64::from(*byte)))
         }
     }
 
     /// The value as a number.
+    ///
+    /// Asking for it shows in [`BigInt::signum`], so it is for what computes with the number, compares or prints it.
+    /// What looks at the value otherwise goes by [`BigInt::bytes`] or [`BigInt::to_long`].
     #[must_use]
     pub fn number(&self) -> &Number {
-        &self.0.number
+        if self.has_two_signs() && !self.0.computed {
+            self.0.used.note();
+        }
+        self.0
+            .number
+            .get_or_init(|| Number::from_signed_bytes_be(&self.0.bytes))
+    }
+
+    /// The sign as the reference has it: −1, 0 or 1.
+    ///
+    /// As long as nobody has asked for the number, it goes by the first byte alone, which is 0 for a positive number
+    /// whose highest bit fills a byte: a defect that the network has agreed on. What was computed has its number from
+    /// the start. For what came as bytes, asking counts until the end of the run ([`crate::UsesOfRun`]). All that share
+    /// the value share that, too, and what is decoded anew starts anew.
+    #[must_use]
+    pub fn signum(&self) -> i64 {
+        if self.has_two_signs() && !self.0.computed && !self.0.used.is_now() {
+            return 0;
+        }
+        match self.number().sign() {
+            Sign::Minus => -1,
+            Sign::NoSign => 0,
+            Sign::Plus => 1,
+        }
+    }
+
+    /// True for the numbers whose [`BigInt::signum`] can change. It goes by the value alone.
+    #[must_use]
+    pub fn has_two_signs(&self) -> bool {
+        self.0.bytes.len() > 8 && self.0.bytes.first() == Some(&0)
     }
 
     /// Minimal two's complement, big-endian.
@@ -169,5 +214,40 @@ mod tests {
         }
         let big = Cell::integer(Number::from(i64::MAX) + 1).unwrap();
         assert_ne!(big, Cell::Long(i64::MIN));
+    }
+
+    #[test]
+    fn the_sign_of_a_number_from_bytes_is_that_of_its_first_byte_until_it_is_asked_for() {
+        let two63: &[u8] = &[0, 0x80, 0, 0, 0, 0, 0, 0, 0];
+        for (bytes, before, after) in [
+            (two63, 0, 1),
+            (&[1, 0, 0, 0, 0, 0, 0, 0, 0], 1, 1),
+            (&[0x7f, 0, 0, 0, 0, 0, 0, 0, 0], 1, 1),
+            (&[0xff, 0, 0, 0, 0, 0, 0, 0, 0], -1, -1),
+            (&[0x80, 0, 0, 0, 0, 0, 0, 0, 0], -1, -1),
+        ] {
+            let n = BigInt::from_bytes(bytes).unwrap();
+            let copy = n.clone();
+            let text = [
+                Cell::BigInt(n.clone()).hash().to_string(),
+                format!("{:?}", n.to_long()),
+            ];
+            assert!(n == BigInt::unreduced(Number::from_signed_bytes_be(bytes)).unwrap());
+            assert_eq!((n.signum(), n.has_two_signs()), (before, before != after));
+            {
+                let _run = crate::UsesOfRun::transition();
+                assert_eq!(n.signum(), before);
+                assert_eq!(copy.number(), &Number::from_signed_bytes_be(bytes));
+                assert_eq!((n.signum(), n.has_two_signs()), (after, before != after));
+            }
+            assert_eq!(n.signum(), before);
+            assert_eq!(text[0], Cell::BigInt(n).hash().to_string());
+        }
+        let computed = BigInt::unreduced(Number::from(1u64 << 63)).unwrap();
+        assert_eq!(computed.signum(), 1);
+        let again = BigInt::from_bytes(computed.bytes()).unwrap();
+        assert_eq!(again.signum(), 0);
+        let product = BigInt::unreduced(Number::from(0)).unwrap();
+        assert_eq!((product.signum(), product.has_two_signs()), (0, false));
     }
 }

@@ -50,6 +50,7 @@ mod syntax;
 pub mod tag;
 pub mod text;
 mod trie;
+mod uses;
 mod validate;
 mod vector;
 mod views;
@@ -80,6 +81,7 @@ pub use set::Set;
 pub use set_algebra::SetOp;
 pub use signed::{Signed, Verdict};
 pub use syntax::Syntax;
+pub use uses::UsesOfRun;
 pub use validate::{Invalid, validate};
 pub use vector::Vector;
 

@@ -54,7 +54,10 @@ impl Entry for MapEntry {
     }
 
     fn update(&mut self, newer: Self) {
-        self.value = newer.value;
+        // An equal value stays the object that it was.
+        if !shows_object(&self.value) || self.value != newer.value {
+            self.value = newer.value;
+        }
     }
 
     fn wrap(trie: Trie<Self>) -> Cell {
@@ -74,6 +77,24 @@ impl Entry for MapEntry {
             other => Err(other),
         }
     }
+}
+
+/// True when it can be told which object a value is, by a number close to its top with two signs
+/// ([`crate::BigInt::has_two_signs`]). Looked for in few cells, since this is asked at every change of a map.
+fn shows_object(value: &Ref) -> bool {
+    fn shows(cell: &Cell, levels: u32) -> bool {
+        match cell {
+            Cell::BigInt(n) => n.has_two_signs(),
+            Cell::Str(_) | Cell::Blob(_) => false,
+            _ if levels == 0 => false,
+            _ => cell
+                .refs()
+                .take(8)
+                .filter_map(Ref::in_memory)
+                .any(|child| shows(child, levels - 1)),
+        }
+    }
+    value.in_memory().is_some_and(|cell| shows(cell, 2))
 }
 
 impl Map {
@@ -137,6 +158,22 @@ impl Map {
         self.0
             .insert(MapEntry::new(Ref::new(key), Ref::new(value)))
             .map(Self)
+    }
+
+    /// As [`Map::assoc`] with an entry, the way `conj` and `merge` do: a present key is replaced by the new one, unless
+    /// the value stays.
+    ///
+    /// # Errors
+    /// When a node can't be read, or the tree is malformed.
+    pub fn assoc_entry(mut self, key: Cell, value: Cell) -> Result<Self, CellError> {
+        let key = Ref::new(key);
+        if shows_object(&key)
+            && let Some(old) = self.get_by_hash(&key.hash())?
+            && old != value
+        {
+            self = Self(self.0.remove(&key.hash())?);
+        }
+        self.0.insert(MapEntry::new(key, Ref::new(value))).map(Self)
     }
 
     /// Without `key`.

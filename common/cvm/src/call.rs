@@ -170,7 +170,9 @@ impl Context<'_> {
     /// The shared part of a closure, from the cache when one of its template was called before.
     fn closure(&mut self, params: &Ref, body: &Ref) -> Outcome<Arc<Closure>> {
         let key = (params.hash(), body.hash());
-        if let Some(closure) = self.machine.cache.closure(&key) {
+        if let Some(closure) = self.machine.cache.closure(&key)
+            && (!closure.body.shows_object() || closure.body.cell().is_identical(&*body.load()?))
+        {
             return Ok(closure);
         }
         let (params, body) = (params.get()?, body.get()?);

@@ -549,7 +549,7 @@ impl<'a> Context<'a> {
     pub(crate) fn traced<T>(outcome: Outcome<T>, trace: impl FnOnce() -> Trace) -> Outcome<T> {
         outcome.map_err(|mut exit| {
             if let Exit::Error(error) = &mut exit {
-                error.trace.push(trace());
+                error.trace.push(trace().noted());
             }
             exit
         })

@@ -19,7 +19,7 @@ impl Context<'_> {
             return None;
         }
         let hash = cell.hash();
-        if let Some(op) = self.machine.cache.op(&hash) {
+        if let Some(op) = self.machine.cache.op(&hash, cell) {
             return Some(op);
         }
         let mut used = 0;

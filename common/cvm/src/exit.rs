@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use cells::{Cell, CellError, Keyword, Symbol, Vector};
 
 use crate::op::Op;
+use crate::two_signs;
 
 /// A value, or why there is none.
 pub type Outcome<T = Cell> = Result<T, Exit>;
@@ -102,6 +103,19 @@ pub enum Trace {
 }
 
 impl Trace {
+    /// As a part of an error. The reference makes the text now, which shows in the numbers that it prints.
+    pub(crate) fn noted(self) -> Self {
+        let tells = match &self {
+            Self::Core(_) => false,
+            Self::Expression(op) | Self::FunctionOf(op) => op.is_first_printed(),
+            Self::Actor(cell, _) | Self::Compiling(cell) => two_signs::shows_object(cell),
+        };
+        if tells {
+            let _ = self.text();
+        }
+        self
+    }
+
     /// The line of text for a Result.
     #[must_use]
     pub fn text(&self) -> String {

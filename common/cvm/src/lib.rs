@@ -34,6 +34,7 @@ mod scopes;
 mod special;
 pub mod state;
 pub mod transition;
+mod two_signs;
 pub mod value;
 
 #[cfg(test)]

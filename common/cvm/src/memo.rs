@@ -136,7 +136,10 @@ impl Context<'_> {
                 return Some(op.clone());
             }
             let op = op_prepare::prepare(cell, &mut 0)?;
-            table.insert(0, key, op.clone());
+            // The same code sent again comes with numbers of its own.
+            if !op.shows_object() {
+                table.insert(0, key, op.clone());
+            }
             Some(op)
         })
     }
@@ -176,7 +179,9 @@ impl Context<'_> {
             let outcome = self.front_end(form);
             let recorder = self.recorder.take();
             let op = outcome?;
-            if let Some(recorder) = recorder {
+            if let Some(recorder) = recorder
+                && !op.shows_object()
+            {
                 let juice = self.juice() - before;
                 self.remember_compiled(key, recorder, &op, juice)?;
             }

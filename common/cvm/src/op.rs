@@ -8,6 +8,8 @@ use std::sync::{Arc, OnceLock};
 
 use cells::{Cell, CellError, Map, Ref, Symbol, Vector};
 
+use crate::two_signs::Found;
+
 /// An op: shared, immutable.
 #[derive(Debug, Clone)]
 pub struct Op(Arc<Node>);
@@ -16,6 +18,7 @@ pub struct Op(Arc<Node>);
 struct Node {
     kind: Kind,
     cell: OnceLock<Cell>,
+    found: Found,
 }
 
 /// What an op does.
@@ -156,6 +159,7 @@ impl Op {
         Self(Arc::new(Node {
             kind,
             cell: OnceLock::new(),
+            found: Found::default(),
         }))
     }
 
@@ -163,11 +167,17 @@ impl Op {
         Self(Arc::new(Node {
             kind,
             cell: OnceLock::from(cell),
+            found: Found::default(),
         }))
     }
 
     pub(crate) fn kind(&self) -> &Kind {
         &self.0.kind
+    }
+
+    /// What was found out about numbers with two signs in it.
+    pub(crate) fn found(&self) -> &Found {
+        &self.0.found
     }
 
     /// The op as a value.

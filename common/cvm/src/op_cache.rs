@@ -6,7 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
-use cells::Hash;
+use cells::{Cell, Hash};
 
 use crate::call::Closure;
 use crate::op::Op;
@@ -80,8 +80,10 @@ pub(crate) struct OpCache {
 }
 
 impl OpCache {
-    pub(crate) fn op(&self, hash: &Hash) -> Option<Op> {
-        self.ops.get(hash)
+    /// The op made of a cell with this hash: of this very cell, where that makes a difference (`two_signs`).
+    pub(crate) fn op(&self, hash: &Hash, cell: &Cell) -> Option<Op> {
+        let op = self.ops.get(hash)?;
+        (!op.shows_object() || op.cell().is_identical(cell)).then_some(op)
     }
 
     pub(crate) fn insert_op(&mut self, hash: Hash, op: Op, weight: usize) {

@@ -424,6 +424,17 @@ pub fn assoc(collection: Cell, key: Cell, value: Cell) -> Result<Option<Cell>, C
     })
 }
 
+/// As [`assoc`] with an entry of another map, of which a map takes the key, too ([`Map::assoc_entry`]).
+///
+/// # Errors
+/// When something can't be read.
+pub fn assoc_entry(collection: Cell, key: Cell, value: Cell) -> Result<Option<Cell>, CellError> {
+    match collection {
+        Cell::Map(m) => Ok(Some(m.assoc_entry(key, value)?.into())),
+        other => assoc(other, key, value),
+    }
+}
+
 /// A map, index or record without a key; anything else as it is. A record that has the key becomes a map.
 ///
 /// # Errors
@@ -449,7 +460,7 @@ pub fn conj(collection: Cell, value: Cell) -> Result<Option<Cell>, CellError> {
         Cell::List(l) => Ok(Some(l.cons(value)?.into())),
         Cell::Set(s) => Ok(Some(s.include(value)?.into())),
         map if is_map(&map) => match entry_parts(&value)? {
-            Some((key, value)) => assoc(map, key, value),
+            Some((key, value)) => assoc_entry(map, key, value),
             None => Ok(None),
         },
         _ => Ok(None),

@@ -50,9 +50,9 @@ fn combine(
             Some(n) => Some(Cell::Long(n)),
             None => big(a.into(), b.into()),
         },
-        (Number::Long(a), Number::Big(b)) => big(a.into(), b.clone()),
-        (Number::Big(a), Number::Long(b)) => big(a.clone(), b.into()),
-        (Number::Big(a), Number::Big(b)) => big(a.clone(), b.clone()),
+        (Number::Long(a), Number::Big(b)) => big(a.into(), b.number().clone()),
+        (Number::Big(a), Number::Long(b)) => big(a.number().clone(), b.into()),
+        (Number::Big(a), Number::Big(b)) => big(a.number().clone(), b.number().clone()),
         _ => Some(double(float(a.to_double(), b.to_double()))),
     })
 }
@@ -116,7 +116,7 @@ fn negate(number: Number<'_>) -> Option<Cell> {
             Some(n) => Some(Cell::Long(n)),
             None => integer(-BigInt::from(n)),
         },
-        Number::Big(n) => integer(-n),
+        Number::Big(n) => integer(-n.number()),
         Number::Double(x) => Some(double(-x)),
     }
 }
@@ -168,7 +168,7 @@ fn step(cell: &Cell, by: i64) -> Result<Cell, NumericError> {
             Some(n) => return Ok(Cell::Long(n)),
             None => BigInt::from(n) + by,
         },
-        Some(Number::Big(n)) => n + by,
+        Some(Number::Big(n)) => n.number() + by,
         _ => return Err(NumericError::cast(0, "Long")),
     };
     Ok(integer(wide).unwrap_or(Cell::Nil))
@@ -184,25 +184,22 @@ pub fn abs(cell: &Cell) -> Result<Cell, NumericError> {
         Number::Long(n) if n < 0 => {
             negate(Number::Long(n)).ok_or_else(NumericError::out_of_integers)
         }
-        Number::Big(n) if n.sign() == Sign::Minus => {
+        Number::Big(n) if n.number().sign() == Sign::Minus => {
             negate(Number::Big(n)).ok_or_else(NumericError::out_of_integers)
         }
         _ => Ok(cell.clone()),
     }
 }
 
-/// −1, 0 or 1 for an integer; −1.0, 1.0, the zero itself or NaN for a double.
+/// −1, 0 or 1 for an integer; −1.0, 1.0, the zero itself or NaN for a double. Of some positive integers it is 0 until
+/// they are computed with: [`cells::BigInt::signum`].
 ///
 /// # Errors
 /// [`NumericError::Cast`].
 pub fn signum(cell: &Cell) -> Result<Cell, NumericError> {
     Ok(match Number::of(cell) {
         Some(Number::Long(n)) => Cell::Long(n.signum()),
-        Some(Number::Big(n)) => Cell::Long(match n.sign() {
-            Sign::Minus => -1,
-            Sign::NoSign => 0,
-            Sign::Plus => 1,
-        }),
+        Some(Number::Big(n)) => Cell::Long(n.signum()),
         Some(Number::Double(x)) => Cell::Double(math::signum(x)),
         None => return Err(NumericError::cast_worded(0, "Number", CastWording::Type)),
     })

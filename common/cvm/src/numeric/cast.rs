@@ -102,7 +102,8 @@ pub fn to_int(cell: &Cell) -> Result<Cell, NumericError> {
                 return Ok(Cell::Long(i64::from(last as i8)));
             }
             blob.as_flat()
-                .and_then(|bytes| Cell::integer(BigInt::from_signed_bytes_be(bytes)))
+                .and_then(cells::BigInt::from_bytes)
+                .map(Cell::BigInt)
                 .ok_or_else(|| NumericError::cast(0, "Integer"))
         }
         _ => Err(NumericError::cast(0, "Integer")),
@@ -125,12 +126,7 @@ pub fn to_double(cell: &Cell) -> Result<Cell, NumericError> {
 pub fn to_byte(cell: &Cell) -> Result<Cell, NumericError> {
     let byte = match cell {
         Cell::Long(n) => *n as u8,
-        Cell::BigInt(n) => n
-            .number()
-            .to_signed_bytes_le()
-            .first()
-            .copied()
-            .unwrap_or(0),
+        Cell::BigInt(n) => n.bytes().last().copied().unwrap_or(0),
         Cell::Blob(blob) => last_bytes::<1>(blob)?.0[0],
         _ => return Err(NumericError::cast(0, "Long")),
     };

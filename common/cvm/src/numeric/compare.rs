@@ -89,9 +89,10 @@ fn extreme(args: &[Cell], better: Ordering) -> Result<Cell, NumericError> {
     let mut best = first;
     for (i, cell) in rest.iter().enumerate() {
         let challenger = Number::argument(cell, i + 1)?;
-        match compare(challenger, Number::argument(best, 0)?) {
+        // The best so far is on the left: once it is a NaN, no number is looked at.
+        match compare(Number::argument(best, 0)?, challenger) {
             None => best = &NAN,
-            Some(ordering) if ordering == better => best = cell,
+            Some(ordering) if ordering.reverse() == better => best = cell,
             Some(_) => {}
         }
     }

@@ -30,9 +30,9 @@ impl<'a> Operands<'a> {
         }
         Ok(match (n, d) {
             (Number::Long(n), Number::Long(d)) => Self::Longs(n, d),
-            (Number::Long(n), Number::Big(d)) => Self::LongByBig(n, d),
-            (Number::Big(n), Number::Long(d)) => Self::Bigs(n, d.into()),
-            (Number::Big(n), Number::Big(d)) => Self::Bigs(n, d.clone()),
+            (Number::Long(n), Number::Big(d)) => Self::LongByBig(n, d.number()),
+            (Number::Big(n), Number::Long(d)) => Self::Bigs(n.number(), d.into()),
+            (Number::Big(n), Number::Big(d)) => Self::Bigs(n.number(), d.number().clone()),
             (Number::Double(_), _) => return Err(cast(0)),
             (_, Number::Double(_)) => return Err(cast(1)),
         })

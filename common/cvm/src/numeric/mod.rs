@@ -124,7 +124,8 @@ impl NumericError {
 #[derive(Clone, Copy)]
 enum Number<'a> {
     Long(i64),
-    Big(&'a BigInt),
+    /// A bigger one. Nothing asks for its number before it computes with it: that shows (`cells::BigInt::signum`).
+    Big(&'a cells::BigInt),
     Double(f64),
 }
 
@@ -133,7 +134,7 @@ impl<'a> Number<'a> {
         match cell {
             Cell::Long(n) => Some(Self::Long(*n)),
             Cell::Double(x) => Some(Self::Double(*x)),
-            Cell::BigInt(n) => Some(Self::Big(n.number())),
+            Cell::BigInt(n) => Some(Self::Big(n)),
             _ => None,
         }
     }
@@ -146,7 +147,7 @@ impl<'a> Number<'a> {
     fn to_double(self) -> f64 {
         match self {
             Self::Long(n) => n as f64,
-            Self::Big(n) => big_to_double(n),
+            Self::Big(n) => big_to_double(n.number()),
             Self::Double(x) => x,
         }
     }
@@ -169,7 +170,7 @@ pub fn is_integer(cell: &Cell) -> bool {
 pub fn as_long(cell: &Cell) -> Option<i64> {
     match cell {
         Cell::Long(n) => Some(*n),
-        Cell::BigInt(n) => i64::try_from(n.number()).ok(),
+        Cell::BigInt(n) => n.to_long(),
         _ => None,
     }
 }
@@ -179,7 +180,7 @@ pub fn as_long(cell: &Cell) -> Option<i64> {
 pub fn is_zero(cell: &Cell) -> bool {
     match Number::of(cell) {
         Some(Number::Long(n)) => n == 0,
-        Some(Number::Big(n)) => n.sign() == Sign::NoSign,
+        Some(Number::Big(n)) => n.number().sign() == Sign::NoSign,
         Some(Number::Double(x)) => x == 0.0,
         None => false,
     }
@@ -191,13 +192,15 @@ pub fn is_nan(cell: &Cell) -> bool {
     matches!(cell, Cell::Double(x) if x.to_bits() == crate::math::NAN.to_bits())
 }
 
-/// Integers compare exactly, all else as doubles; `None` when a NaN is involved.
+/// Integers compare exactly, all else as doubles; `None` when a NaN is involved. What is beside a NaN on the left is
+/// not looked at.
 fn compare(a: Number<'_>, b: Number<'_>) -> Option<Ordering> {
     match (a, b) {
         (Number::Long(a), Number::Long(b)) => Some(a.cmp(&b)),
-        (Number::Long(a), Number::Big(b)) => Some(BigInt::from(a).cmp(b)),
-        (Number::Big(a), Number::Long(b)) => Some(a.cmp(&BigInt::from(b))),
-        (Number::Big(a), Number::Big(b)) => Some(a.cmp(b)),
+        (Number::Long(a), Number::Big(b)) => Some(BigInt::from(a).cmp(b.number())),
+        (Number::Big(a), Number::Long(b)) => Some(a.number().cmp(&BigInt::from(b))),
+        (Number::Big(a), Number::Big(b)) => Some(a.number().cmp(b.number())),
+        (Number::Double(a), _) if a.is_nan() => None,
         _ => a.to_double().partial_cmp(&b.to_double()),
     }
 }

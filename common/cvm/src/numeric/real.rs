@@ -77,7 +77,9 @@ pub fn pow(base: &Cell, exponent: &Cell) -> Result<Cell, NumericError> {
             .map(Number::to_double)
             .ok_or_else(|| NumericError::cast_worded(i, "Double", CastWording::Neither))
     };
-    let (x, y) = (double(base, 0)?, double(exponent, 1)?);
+    // Both are made doubles, which shows in big ones, before either is refused.
+    let (x, y) = (double(base, 0), double(exponent, 1));
+    let (x, y) = (x?, y?);
     Ok(Cell::Double(math::canonical(math::pow(x, y))))
 }
 

@@ -1,6 +1,6 @@
 //! Application of a block (`spec/04 §5`).
 
-use cells::{Cell, Signed, Vector};
+use cells::{Cell, Signed, UsesOfRun, Vector};
 
 use super::look_ahead::touch;
 use super::transaction::Ledger;
@@ -94,6 +94,7 @@ fn apply(
             cells::CellError::Malformed(why) => BlockError::Fatal(why.to_owned()),
             other => BlockError::Data(other),
         })?;
+    let _uses = UsesOfRun::transition();
     let start = state.mark();
     let mut application = Application {
         machine,

@@ -1,6 +1,6 @@
 //! One transaction of a block: whether it runs, and what it costs (`spec/04 §3.2`, `§4`).
 
-use cells::{Cell, Record, RecordKind, Signed, Vector};
+use cells::{Cell, Record, RecordKind, Signed, UsesOfRun, Vector};
 use crypto::AccountKey;
 
 use super::execute::{Beginning, Executed, Execution};
@@ -311,6 +311,7 @@ pub fn query(
     origin: u64,
     command: Cell,
 ) -> Result<ResultRecord, QueryError> {
+    let _uses = UsesOfRun::other();
     let start = state.mark();
     let mut ledger = Ledger {
         machine,

@@ -7,6 +7,7 @@ mod effects;
 mod literals;
 mod sequences;
 mod signatures;
+mod signs;
 
 use crate::form::Form;
 use crate::rng::Rng;
@@ -87,6 +88,9 @@ impl<'a> Generator<'a> {
     pub fn program(&mut self) -> Form {
         if self.rng.chance(6) {
             return self.sequences();
+        }
+        if self.rng.chance(4) {
+            return self.signs();
         }
         match self.rng.below(10) {
             0..=4 => {
