@@ -273,7 +273,10 @@ pub(super) const NATIVES: &[Native] = &[
         doc: "Sets the account whose definitions the executing account inherits; nil for the core account.",
         returns: "the address",
         errors: &[
-            (Code::Cast, "the argument is neither an Address nor nil"),
+            (
+                Code::Cast,
+                "the argument is something else than an Address or nil",
+            ),
             (Code::Nobody, "there is no such account"),
             (Code::Argument, "it is the executing account itself"),
         ],

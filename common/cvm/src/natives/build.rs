@@ -164,7 +164,7 @@ pub(super) const NATIVES: &[Native] = &[
         )],
         juice: "P:50+50*(argc-1)",
         examples: &[
-            ("(cons 1 '(2 3))", "(1 2 3)"),
+            ("(cons :a '(:b))", "(:a :b)"),
             ("(cons 1 2 [3])", "(1 2 3)"),
             ("(cons 1 nil)", "(1)"),
             ("(cons 1 {2 3})", "(1 [2 3])"),
@@ -195,7 +195,7 @@ pub(super) const NATIVES: &[Native] = &[
         examples: &[
             ("(into [1] '(2 3))", "[1 2 3]"),
             ("(into '() [1 2 3])", "(3 2 1)"),
-            ("(into {} [[1 2] [3 4]])", "{3 4,1 2}"),
+            ("(into {} [[:a 1]])", "{:a 1}"),
             ("(into nil {1 2})", "{1 2}"),
             ("(into {} [1])", "!:ARGUMENT"),
             ("(into [] \"abc\")", "!:CAST"),

@@ -39,7 +39,7 @@ pub(super) const NATIVES: &[Native] = &[
         errors: &[(Code::Cast, "the argument is no map; nil is none either")],
         juice: "P:50+50*count",
         examples: &[
-            ("(values {1 2 3 4})", "[4 2]"),
+            ("(values {:a 5})", "[5]"),
             ("(values nil)", "!:CAST"),
             ("(values [])", "!:CAST"),
         ],

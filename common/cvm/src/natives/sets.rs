@@ -39,7 +39,10 @@ pub(super) const NATIVES: &[Native] = &[
         params: &["& sets"],
         doc: "The elements of all sets; nil counts as the empty set.",
         returns: "Set",
-        errors: &[(Code::Cast, "an argument is neither a set nor nil")],
+        errors: &[(
+            Code::Cast,
+            "an argument is something else than a set or nil",
+        )],
         juice: "P:50+50*sum(count all args), cumulative",
         examples: &[
             ("(union #{1} #{2} nil)", "#{2,1}"),
@@ -56,10 +59,13 @@ pub(super) const NATIVES: &[Native] = &[
         params: &["set & sets"],
         doc: "The elements that all sets have; nil counts as the empty set.",
         returns: "Set",
-        errors: &[(Code::Cast, "an argument is neither a set nor nil")],
+        errors: &[(
+            Code::Cast,
+            "an argument is something else than a set or nil",
+        )],
         juice: "P:50+50*sum(count args 2..n), cumulative",
         examples: &[
-            ("(intersection #{1 2} #{2 3})", "#{2}"),
+            ("(intersection #{:a :b} #{:b})", "#{:b}"),
             ("(intersection #{1 2} nil)", "#{}"),
             ("(intersection [1])", "!:CAST"),
         ],
@@ -73,7 +79,10 @@ pub(super) const NATIVES: &[Native] = &[
         params: &["set & sets"],
         doc: "The elements of the first set that no other set has; nil counts as the empty set.",
         returns: "Set",
-        errors: &[(Code::Cast, "an argument is neither a set nor nil")],
+        errors: &[(
+            Code::Cast,
+            "an argument is something else than a set or nil",
+        )],
         juice: "P:50+50*sum(count args 2..n), cumulative",
         examples: &[
             ("(difference #{1 2} #{2})", "#{1}"),
@@ -90,7 +99,10 @@ pub(super) const NATIVES: &[Native] = &[
         params: &["part whole"],
         doc: "True when every element of the first set is one of the second; nil counts as the empty set.",
         returns: "Boolean",
-        errors: &[(Code::Cast, "an argument is neither a set nor nil")],
+        errors: &[(
+            Code::Cast,
+            "an argument is something else than a set or nil",
+        )],
         juice: "P:20+10*count(first)",
         examples: &[
             ("(subset? #{1} #{1 2})", "true"),
@@ -108,7 +120,10 @@ pub(super) const NATIVES: &[Native] = &[
         params: &["set & elements"],
         doc: "The set without some elements. Elements that it does not have are ignored; nil counts as the empty set.",
         returns: "Set",
-        errors: &[(Code::Cast, "the first argument is neither a set nor nil")],
+        errors: &[(
+            Code::Cast,
+            "the first argument is something else than a set or nil",
+        )],
         juice: "P:50+50*(argc-1)",
         examples: &[
             ("(disj #{1 2 3} 1 2)", "#{3}"),
