@@ -2,8 +2,10 @@
 
 mod support;
 
-use cells::Hash;
-use support::{Network, Node, STAKE, genesis, transfer};
+use std::collections::HashSet;
+
+use cells::{Cell, Hash, RecordKind, branches, encode_delta};
+use support::{Network, Node, STAKE, USER, account_key, genesis, sign, transfer};
 
 fn network(stakes: &[i64]) -> Network {
     let mut network = Network::new(&genesis(6, stakes), stakes.len());
@@ -130,5 +132,41 @@ fn many_transactions_through_lossy_links_are_all_executed_once() {
             .iter()
             .filter(|(_, r)| r.error.is_nil());
         assert_eq!(good.count(), 20);
+    }
+}
+
+#[test]
+fn orders_that_lack_the_same_data_are_all_left_aside() {
+    let mut network = network(&[STAKE; 3]);
+    network.link = Box::new(|from, to| from != 2 && to != 2);
+    // The text is a cell of its own, far below the block.
+    let text = Cell::from("a".repeat(300).as_str());
+    let fields = [Cell::Address(USER), Cell::Long(1), text.clone()];
+    network.nodes[0].submit(9, 1, &sign(0, RecordKind::Invoke, &fields));
+    let blocks = |node: &Node, peer| {
+        let order = node.core.belief().order(&account_key(peer));
+        order.unwrap().map_or(0, |order| order.blocks.count())
+    };
+    network.run(30_000, |nodes| {
+        (0..2).all(|peer| blocks(&nodes[0], peer) == 1)
+    });
+    let mut cells = Vec::new();
+    let mut seen = HashSet::from([text.hash()]);
+    let mut stack = vec![network.nodes[0].core.belief().to_cell()];
+    while let Some(cell) = stack.pop() {
+        let below = branches(&cell).into_iter();
+        let below = below.map(|branch| Cell::clone(&branch.load().unwrap()));
+        stack.extend(below.filter(|cell| seen.insert(cell.hash())));
+        cells.push(cell);
+    }
+    cells.reverse();
+    network.link = Box::new(|_, _| false);
+    network.belief(0, 2, &encode_delta(&cells));
+    for _ in 0..30 {
+        network.nodes[2].step(network.now);
+    }
+    for peer in 0..2 {
+        let blocks = blocks(&network.nodes[2], peer);
+        assert_eq!(blocks, 0, "nobody votes on what can't be executed");
     }
 }

@@ -156,6 +156,8 @@ impl Core {
                 Ok(_) => {
                     self.gossip.conduct.count(Fault::Incomplete);
                     incomplete = true;
+                    // What it lacks counts as seen from here on, and another order may lack the same.
+                    seen.clear();
                 }
                 Err(_) => return,
             }

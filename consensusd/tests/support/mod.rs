@@ -581,7 +581,7 @@ impl Network {
         }
     }
 
-    fn belief(&mut self, from: usize, to: usize, body: &[u8]) {
+    pub(crate) fn belief(&mut self, from: usize, to: usize, body: &[u8]) {
         let node = &mut self.nodes[to];
         let source: Arc<dyn Source> = node.core.shelf().clone();
         let (message, _) = decode_partial(body, &Decoder::with_source(source)).unwrap();
