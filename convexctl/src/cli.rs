@@ -1,5 +1,7 @@
 //! Commands and their arguments.
 
+mod staking;
+
 use std::path::PathBuf;
 
 use cells::Hash;
@@ -7,6 +9,11 @@ use clap::{ArgGroup, Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::exit;
+
+pub use staking::{
+    Acting, PeerCreate, PeerEvict, PeerSetHost, Sign, Stake, StakeDelegate, StakeSet, StakeShow,
+    StakeWithdraw, Submit, WhichPeer,
+};
 
 /// Account that evaluates unless said otherwise: the first ordinary account of every network.
 const DEFAULT_ADDRESS: &str = "#11";
@@ -56,9 +63,16 @@ pub enum Command {
     /// Make, import and look at keys; unlock a peer
     #[command(subcommand)]
     Key(Key),
+    /// The stake of a peer: look at it, set it, withdraw it, delegate to it
+    #[command(subcommand)]
+    Stake(Stake),
     /// Withdrawals of the stake, signed beforehand, for an emergency
     #[command(subcommand)]
     Destake(Destake),
+    /// Sign transactions from a file, on a machine without a network; prints one on each line
+    Sign(Sign),
+    /// Have a transaction executed that was signed elsewhere, and print its result
+    Submit(Submit),
     /// Show the settings of a peer and where each comes from
     #[command(subcommand)]
     Config(Config),
@@ -198,6 +212,12 @@ pub enum Peer {
         #[command(flatten)]
         on: Control,
     },
+    /// Register a peer in the network, with a stake; the account becomes its controller
+    Create(PeerCreate),
+    /// Publish where a peer is to be reached
+    SetHost(PeerSetHost),
+    /// Remove a peer from the network; everybody gets the coins in it back
+    Evict(PeerEvict),
 }
 
 /// Arguments of `query`.
@@ -241,6 +261,9 @@ pub struct Transact {
     /// Sequence number [default: the next one of the account]
     #[arg(long, value_name = "N")]
     pub sequence: Option<i64>,
+    /// The peer with the armed withdrawals that one is reminded of.
+    #[command(flatten)]
+    pub on: Control,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -396,8 +419,8 @@ pub struct DestakePrepare {
     #[arg(long, value_name = "N", value_parser = address)]
     pub address: u64,
     /// Key of the peer, 64 hex digits
-    #[arg(long, value_name = "KEY")]
-    pub peer_key: String,
+    #[arg(long, value_name = "KEY", value_parser = peer_key)]
+    pub peer_key: [u8; 32],
     /// First sequence number: the next one of the account
     #[arg(long, value_name = "N")]
     pub from: i64,
@@ -543,6 +566,15 @@ pub(crate) fn address(text: &str) -> Result<u64, String> {
     match digits.parse() {
         Ok(n) if i64::try_from(n).is_ok() && digits.bytes().all(|b| b.is_ascii_digit()) => Ok(n),
         _ => Err("an address is a number like #11".to_owned()),
+    }
+}
+
+/// A peer key, with or without 0x.
+fn peer_key(text: &str) -> Result<[u8; 32], String> {
+    let mut key = [0; 32];
+    match hex::decode_to_slice(text.strip_prefix("0x").unwrap_or(text), &mut key) {
+        Ok(()) => Ok(key),
+        Err(_) => Err("a peer key has 64 hex digits".to_owned()),
     }
 }
 

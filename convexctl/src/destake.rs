@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cells::print::print;
-use cells::{Cell, Decoder, Signed, decode_message, encode_message};
+use cells::{Cell, Signed, encode_message};
 use client::Client;
 use cvm::state::{Kind, Transaction};
 use ipc::Bytes;
@@ -14,13 +14,11 @@ use crate::cli;
 use crate::control::{Connection, run_directory, unexpected};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::files;
+use crate::offline::{self, Read, lines, read_signed};
 use crate::output::Out;
 use crate::remote::form;
 use crate::transact::{sign, unlock};
 
-/// Longest file with withdrawals, bytes.
-const MAX_FILE: usize = 1 << 20;
 /// Longest printed form of a withdrawal.
 const MAX_FORM: usize = 1000;
 /// How long a peer may take to answer.
@@ -54,16 +52,9 @@ fn withdrawal(peer: &[u8; 32], keep: i64) -> Result<Cell, Failure> {
     form(&format!("(set-peer-stake 0x{} {keep})", hex::encode(peer)))
 }
 
-fn peer_key(text: &str) -> Result<[u8; 32], Failure> {
-    let mut key = [0; 32];
-    hex::decode_to_slice(text.trim_start_matches("0x"), &mut key)
-        .map_err(|_| Failure::usage("a peer key has 64 hex digits"))?;
-    Ok(key)
-}
-
 /// Signs a ladder of withdrawals; needs no network.
 fn prepare(args: &cli::DestakePrepare, out: &mut Out) -> Result<Exit, Failure> {
-    let peer = peer_key(&args.peer_key)?;
+    let peer = args.peer_key;
     if args.from < 1 || args.count < 1 || args.count > MAX_LADDER {
         return Err(Failure::usage(format!(
             "a ladder begins with 1 or more and has from 1 to {MAX_LADDER} steps"
@@ -89,24 +80,13 @@ fn prepare(args: &cli::DestakePrepare, out: &mut Out) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-/// A withdrawal that was read.
-struct Withdrawal {
-    bytes: Vec<u8>,
-    signed: Signed,
-    transaction: Transaction,
-}
-
 /// The withdrawals of files: one in hex on each line.
-fn read(paths: &[PathBuf]) -> Result<Vec<Withdrawal>, Failure> {
+fn read(paths: &[PathBuf]) -> Result<Vec<Read>, Failure> {
     let mut found = Vec::new();
     for path in paths {
-        let bytes = files::read(path, MAX_FILE)?;
-        let text = std::str::from_utf8(&bytes).map_err(|_| not_one(path, 1, "no hex digits"))?;
-        for (number, line) in text.lines().enumerate() {
-            let line = line.trim();
-            if !line.is_empty() {
-                found.push(parse(line).map_err(|why| not_one(path, number + 1, &why))?);
-            }
+        for (number, line) in lines(path)? {
+            let read = read_signed(&line);
+            found.push(read.map_err(|why| not_one(path, number, &why))?);
         }
     }
     found.sort_by_key(|withdrawal| withdrawal.transaction.sequence);
@@ -119,31 +99,8 @@ fn read(paths: &[PathBuf]) -> Result<Vec<Withdrawal>, Failure> {
 }
 
 fn not_one(path: &Path, line: usize, why: &str) -> Failure {
-    Failure::data(format!(
-        "{}, line {line}: no withdrawal: {why}",
-        path.display()
-    ))
-    .remedy("make them with `convexctl destake prepare`")
-}
-
-fn parse(line: &str) -> Result<Withdrawal, String> {
-    let bytes = hex::decode(line).map_err(|_| "no hex digits".to_owned())?;
-    let cell = decode_message(&bytes, &Decoder::new()).map_err(|error| error.to_string())?;
-    let Cell::Signed(signed) = cell else {
-        return Err("nothing signed".to_owned());
-    };
-    if !signed.verify() {
-        return Err("the signature is wrong".to_owned());
-    }
-    let value = signed.value().map_err(|error| error.to_string())?;
-    let transaction = Transaction::from_cell(&value)
-        .map_err(|error| error.to_string())?
-        .ok_or("no transaction")?;
-    Ok(Withdrawal {
-        bytes,
-        signed,
-        transaction,
-    })
+    offline::not_one(path, line, &format!("no withdrawal: {why}"))
+        .remedy("make them with `convexctl destake prepare`")
 }
 
 /// What a withdrawal leaves of the stake of `peer`.
@@ -325,4 +282,31 @@ fn bring_out(on: &cli::Control, reason: &str, drill: bool, out: &mut Out) -> Res
         }
         other => Err(unexpected(&other)),
     }
+}
+
+/// Armed withdrawals are good for one sequence number each: whoever uses their account uses one of them up (DESIGN §4).
+pub(crate) fn remind(on: &cli::Control, account: u64, used: i64) {
+    let Ok(status) = status(on) else {
+        return;
+    };
+    let Some(armed) = status.armed.filter(|armed| armed.account == account) else {
+        return;
+    };
+    let (first, last) = armed.sequences;
+    let next = used.saturating_add(1);
+    let left = if (first..=last).contains(&next) {
+        last - next + 1
+    } else {
+        0
+    };
+    let now = match left {
+        0 => "does NOT work any more".to_owned(),
+        1 => "is good for the next transaction only".to_owned(),
+        left => format!("is good for the next {left} transactions"),
+    };
+    eprintln!(
+        "#{account} has used the sequence number {used}: the armed withdrawal {now}.\n\
+         Arm a new one: `convexctl destake prepare --address {account} --peer-key {} --from {next} ...`, then `convexctl destake arm`.",
+        hex::encode(status.key)
+    );
 }

@@ -5,6 +5,8 @@
 //! closed pipe, and nothing but `main` ends the process.
 #![forbid(unsafe_code)]
 
+pub mod amount;
+mod chain;
 pub mod cli;
 mod control;
 mod destake;
@@ -17,6 +19,7 @@ mod inspect;
 mod key;
 mod local;
 mod logs;
+mod offline;
 pub mod output;
 mod peer;
 mod progress;
@@ -25,6 +28,7 @@ mod repl;
 mod session;
 mod settings;
 mod snippet;
+pub mod stake;
 mod status;
 mod terminal;
 mod transact;
@@ -74,7 +78,10 @@ fn run(command: Command, out: &mut Out) -> Result<Exit, Failure> {
         Command::Logs(args) => logs::run(&args, out),
         Command::Panic { on, reason } => peer::panic(&on, reason, out),
         Command::Key(command) => key::run(command, out),
+        Command::Stake(command) => stake::run(command, out),
         Command::Destake(command) => destake::run(command, out),
+        Command::Sign(args) => offline::run_sign(&args, out),
+        Command::Submit(args) => offline::run_submit(&args, out),
         Command::Config(command) => settings::run(&command, out),
         Command::VerifyChain(args) => verify::run(&args, out),
         Command::Eval(args) => eval::run(&args, out),

@@ -12,7 +12,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::local;
 use crate::output::Out;
-use crate::status;
+use crate::{stake, status};
 
 /// The unit of an installed peer.
 const UNIT: &str = "convexd.service";
@@ -39,6 +39,9 @@ pub(crate) fn run(command: cli::Peer, out: &mut Out) -> Result<Exit, Failure> {
             done(&on, &Request::Reload, "the settings were read again", out)
         }
         cli::Peer::Verify { on } => verify(&on, out),
+        cli::Peer::Create(args) => stake::create(&args, out),
+        cli::Peer::SetHost(args) => stake::set_host(&args, out),
+        cli::Peer::Evict(args) => stake::evict(&args, out),
     }
 }
 

@@ -5,6 +5,7 @@ use ipc::supervision::{JoiningStage, JoiningStatus, RoleStatus};
 use sandbox::State;
 use serde_json::{Value, json};
 
+use crate::amount::coins;
 use crate::cli;
 use crate::control::{Connection, run_directory, unexpected};
 use crate::exit::Exit;
@@ -298,19 +299,6 @@ fn bytes(bytes: u64) -> String {
     }
 }
 
-/// Coppers as people write them: in coins of 10^9.
-fn coins(coppers: i64) -> String {
-    let (whole, part) = (coppers / 1_000_000_000, (coppers % 1_000_000_000).abs());
-    if part == 0 {
-        format!("{whole} coins")
-    } else {
-        format!(
-            "{whole}.{} coins",
-            format!("{part:09}").trim_end_matches('0')
-        )
-    }
-}
-
 fn as_json(status: &PeerStatus) -> Value {
     json!({
         "version": status.version,
@@ -450,13 +438,11 @@ mod tests {
     }
 
     #[test]
-    fn amounts_are_written_for_people() {
+    fn sizes_and_times_are_written_for_people() {
         assert_eq!(bytes(0), "0 B");
         assert_eq!(bytes(1536), "1.5 KiB");
         assert_eq!(bytes(3 << 30), "3.0 GiB");
         assert_eq!(duration(999), "999 ms");
         assert_eq!(duration(61_000), "1m 1s");
-        assert_eq!(coins(1_500_000_000), "1.5 coins");
-        assert_eq!(coins(-2_000_000_000), "-2 coins");
     }
 }

@@ -1,7 +1,7 @@
-//! Secrets from the terminal.
+//! Secrets and decisions from the terminal.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{BufRead, IsTerminal, Write};
 
 use keys::{IncomingPassphrase, Passphrase};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
@@ -54,4 +54,25 @@ pub(crate) fn passphrase(prompt: &str) -> Result<Passphrase, Failure> {
     terminal.write_all(b"\n").map_err(fail)?;
     drop(echo);
     result
+}
+
+/// Says what is going to happen, and goes on only when somebody says yes. Where nobody can be asked, the answer is no.
+pub(crate) fn confirm(effect: &str) -> Result<(), Failure> {
+    let stdin = std::io::stdin();
+    if !stdin.is_terminal() {
+        return Err(
+            Failure::usage(format!("{effect} There is no terminal to ask on"))
+                .remedy("look at the effect with --dry-run, and say so with --yes"),
+        );
+    }
+    eprint!("{effect}\nGo ahead? Type yes: ");
+    let mut answer = String::new();
+    stdin
+        .lock()
+        .read_line(&mut answer)
+        .map_err(|error| Failure::new(Exit::Io, format!("the terminal: {error}")))?;
+    if answer.trim() == "yes" {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Negative, "nothing was done"))
 }

@@ -10,6 +10,7 @@ use keys::file::Owner;
 use keys::{KeyStore, MAX_STORE_BYTES, Passphrase, Seed};
 
 use crate::cli;
+use crate::destake;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::local::{Layout, UserFiles};
@@ -52,7 +53,10 @@ pub(crate) fn run(args: &cli::Transact, out: &mut Out) -> Result<Exit, Failure> 
     let reply = client
         .transact(signed)
         .map_err(|error| no_answer(&host, &error))?;
-    show(&reply, args.json, out)
+    let exit = show(&reply, args.json, out)?;
+    out.flush()?;
+    destake::remind(&args.on, address, sequence);
+    Ok(exit)
 }
 
 /// A value signed with a key that is in memory for this alone.
@@ -96,7 +100,12 @@ pub(crate) fn unlock(
             *known
                 .iter()
                 .find(|key| hex::encode(key.as_bytes()).starts_with(&text))
-                .ok_or_else(|| Failure::data(format!("{} holds no key {text}", store.display())))?
+                .ok_or_else(|| {
+                    let store = store.display();
+                    Failure::data(format!("{store} holds no key {text}")).remedy(format!(
+                        "`convexctl key list --key-store {store}` tells which it holds"
+                    ))
+                })?
         }
         (None, [only]) => *only,
         (None, []) => return Err(Failure::data(format!("{} holds no key", store.display()))),

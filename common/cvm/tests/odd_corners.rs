@@ -4,8 +4,8 @@ mod ground;
 
 use cells::{Cell, Decoder, Record, RecordKind, Signed, Vector, decode_cell};
 use crypto::KeyCache;
-use cvm::state::Block;
-use cvm::transition::{BlockError, QueryError, check_signatures, query, try_block};
+use cvm::state::{Block, Transaction};
+use cvm::transition::{BlockError, QueryError, check_signatures, preview, query, try_block};
 use ground::{Ground, T0, block, call, codes, invoke, key, multi, public, sent, signed, transfer};
 
 /// Applies a block that must be void: one `:PEER` result a transaction, and nothing changed.
@@ -415,6 +415,31 @@ fn a_query_answers_as_a_transaction_would_and_leaves_the_state_alone() {
     let fault = query(&mut ground.machine, &mut ground.state, 11, fault);
     assert!(matches!(fault, Err(QueryError::HostFault(_))), "{fault:?}");
     assert_eq!(ground.hash(), before);
+}
+
+/// What somebody is shown before a transaction is signed is what comes: value, fees, memory, and everything in the account.
+#[test]
+fn a_preview_comes_to_what_a_block_with_the_transaction_alone_comes_to() {
+    let transactions = [
+        transfer(11, 1, 0, 5),
+        transfer(11, 1, 9_999, 5),
+        invoke(11, 1, "(do (def x [1 2 3]) (transfer #0 7))"),
+        invoke(11, 1, "(do (def x 1) (fail :NO))"),
+    ];
+    for transaction in transactions {
+        let (Some(mut shown), Some(mut ground)) = (Ground::standard(1), Ground::standard(1)) else {
+            return;
+        };
+        let kind = Transaction::from_cell(&transaction).unwrap().unwrap().kind;
+        let result = preview(&mut shown.machine, &mut shown.state, 11, kind).unwrap();
+        let outcome = ground.apply(2, T0, vec![signed(1, transaction.clone())]);
+        assert_eq!(vec![result], outcome.results, "{transaction}");
+        assert_eq!(shown.account(11), ground.account(11), "{transaction}");
+        assert_eq!(shown.account(11).sequence, 1);
+        let (pool, real) = (shown.state.globals(), ground.state.globals());
+        assert_eq!(pool.memory_coins, real.memory_coins, "{transaction}");
+        assert_eq!(pool.memory_pool, real.memory_pool, "{transaction}");
+    }
 }
 
 /// A peer looks at what its own block would do before it offers it (`spec/04 §11`).

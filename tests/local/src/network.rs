@@ -139,6 +139,72 @@ impl Network {
         seed(&self.directory(peer))
     }
 
+    /// `convexctl`, to be given arguments.
+    #[must_use]
+    pub fn convexctl(&self) -> Command {
+        let mut command = Command::new(programs::directory().join("convexctl"));
+        // Whatever else is on this machine is none of the test's business.
+        command
+            .env("XDG_DATA_HOME", self.dir.path())
+            .env_remove("CONVEXCTL_PEER")
+            .env_remove("CONVEXCTL_RUN")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// The directory of the user: key store and passphrase.
+    #[must_use]
+    pub fn user(&self) -> PathBuf {
+        self.dir.path().join("user")
+    }
+
+    /// Prepares one more peer, which no state knows, with nothing but a key and the hosts of the others; answers its number and its
+    /// key in hex. [`Network::restart`] starts it.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn add(&mut self) -> (usize, String) {
+        let number = self.peers.len();
+        let dir = self.directory(number);
+        fs::create_dir(&dir).expect("a directory");
+        let passphrase = dir.join("passphrase");
+        fs::write(&passphrase, "of a machine").expect("a passphrase");
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        fs::set_permissions(&passphrase, private).expect("permissions");
+        let made = self
+            .convexctl()
+            .args(["key", "generate", "--key-store"])
+            .arg(dir.join("keys.pfx"))
+            .arg("--passphrase-file")
+            .arg(&passphrase)
+            .output()
+            .expect("convexctl runs");
+        assert!(made.status.success(), "{made:?}");
+        let key = String::from_utf8_lossy(&made.stdout).trim().to_owned();
+        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let endpoint = free.local_addr().expect("an address").to_string();
+        fs::write(dir.join("endpoint"), &endpoint).expect("an endpoint");
+        let others: Vec<String> = (0..number)
+            .map(|peer| format!("{:?}", self.endpoint(peer)))
+            .collect();
+        let first = fs::read_to_string(self.directory(0).join("convexd.toml")).expect("a config");
+        let mut text = String::new();
+        for line in first.lines().filter(|line| !line.starts_with("genesis")) {
+            text += &match line.split_once(" = ").map(|(name, _)| name) {
+                Some("key") => format!("key = {key:?}"),
+                Some("public-host") => format!("public-host = {endpoint:?}"),
+                Some("listen") => format!("listen = [{endpoint:?}]"),
+                Some("peers") => format!("peers = [{}]", others.join(", ")),
+                Some("users") => format!("users = \"{}\"", 64_500 + 4 * number),
+                _ => line.replace("/peer-1/", &format!("/peer-{}/", number + 1)),
+            };
+            text.push('\n');
+        }
+        fs::write(dir.join("convexd.toml"), text).expect("a config");
+        self.peers.push(None);
+        (number, key)
+    }
+
     /// Changes a text in the configuration of a peer.
     ///
     /// # Panics

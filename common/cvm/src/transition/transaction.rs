@@ -1,6 +1,6 @@
 //! One transaction of a block: whether it runs, and what it costs (`spec/04 §3.2`, `§4`).
 
-use cells::{Cell, Record, RecordKind, Signed, UsesOfRun, Vector};
+use cells::{Cell, Signed, UsesOfRun, Vector};
 use crypto::AccountKey;
 
 use super::execute::{Beginning, Executed, Execution};
@@ -311,6 +311,23 @@ pub fn query(
     origin: u64,
     command: Cell,
 ) -> Result<ResultRecord, QueryError> {
+    let start = state.mark();
+    let result = preview(machine, state, origin, Kind::Invoke { command });
+    state.rollback(start);
+    result
+}
+
+/// As [`query`], of any transaction; what it does, fees included, stays in the state. That is the state after a block
+/// with this transaction alone, but for time, schedule and the peer's part of the fees.
+///
+/// # Errors
+/// As [`query`]; then the state is as it was.
+pub fn preview(
+    machine: &mut Machine,
+    state: &mut State,
+    origin: u64,
+    kind: Kind,
+) -> Result<ResultRecord, QueryError> {
     let _uses = UsesOfRun::other();
     let start = state.mark();
     let mut ledger = Ledger {
@@ -319,11 +336,13 @@ pub fn query(
         peer: None,
         fees: 0,
     };
-    let result = ledger.query(origin, command);
-    state.rollback(start);
-    result.map_err(|stop| match stop {
-        Stop::Void(why) => QueryError::HostFault(why),
-        Stop::Error(error) => QueryError::Block(error),
+    let result = ledger.preview(origin, kind);
+    result.map_err(|stop| {
+        state.rollback(start);
+        match stop {
+            Stop::Void(why) => QueryError::HostFault(why),
+            Stop::Error(error) => QueryError::Block(error),
+        }
     })
 }
 
@@ -339,7 +358,7 @@ pub enum QueryError {
 }
 
 impl Ledger<'_> {
-    fn query(&mut self, origin: u64, command: Cell) -> Result<ResultRecord, Stop> {
+    fn preview(&mut self, origin: u64, kind: Kind) -> Result<ResultRecord, Stop> {
         let Some(account) = self.state.account(origin)? else {
             return self.refused(
                 0,
@@ -351,13 +370,9 @@ impl Ledger<'_> {
         let transaction = Transaction {
             origin,
             sequence,
-            kind: Kind::Invoke {
-                command: command.clone(),
-            },
+            kind,
         };
-        let fields = [Cell::Address(origin), Cell::Long(sequence), command];
-        let record = Cell::from(Record::of_kind(RecordKind::Invoke, fields));
-        let size = storage_size(&record)?;
+        let size = storage_size(&transaction.to_cell())?;
         self.execute(0, transaction, balance, size, None)
     }
 }
