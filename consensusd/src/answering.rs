@@ -12,21 +12,35 @@ use crate::checking::{Arrived, Latest};
 use crate::peer::{Connection, Results, View, results_of};
 use crate::source::Shelf;
 
+/// To the client of a query that is not answered.
+const OLD_STATE: &str = "Peer is cut off from the network: its state may be old";
+
+/// What becomes of queries while consensus is out of reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenCutOff {
+    /// They are answered `:NETWORK`: others may have gone on without this peer, and nobody takes an old state for the present one.
+    Refuse,
+    /// They are answered from the last state, and the answer says so.
+    Stale,
+}
+
 /// One thread's means of answering queries.
 pub struct Answerer {
     machine: Machine,
     shelf: Arc<Shelf>,
     latest: Latest,
+    when_cut_off: WhenCutOff,
 }
 
 impl Answerer {
     /// With values read from this shelf.
     #[must_use]
-    pub fn new(shelf: Arc<Shelf>) -> Self {
+    pub fn new(shelf: Arc<Shelf>, when_cut_off: WhenCutOff) -> Self {
         Self {
             machine: Machine::new(Rules::latest()),
             shelf,
             latest: Latest::default(),
+            when_cut_off,
         }
     }
 
@@ -38,9 +52,15 @@ impl Answerer {
             Err(error) => return Some(Reply::undecodable(&request.body, &error)),
         };
         match Message::read(payload) {
+            Ok(Message::Query { id, .. })
+                if view.cut_off && self.when_cut_off == WhenCutOff::Refuse =>
+            {
+                Some(Reply::rejected(id, Code::Network, OLD_STATE))
+            }
             Ok(Message::Query { id, form, address }) => {
                 let origin = address.unwrap_or(Message::DEFAULT_ADDRESS);
                 Some(match self.run(view, id, origin, form) {
+                    Ok(reply) if view.cut_off => stale(id, reply),
                     Ok(reply) => reply,
                     Err(CellError::Missing(hash)) => Reply::missing(id, &hash),
                     Err(error) => Reply::rejected(id, Code::Io, &error.to_string()),
@@ -75,6 +95,11 @@ impl Answerer {
             Err(error) => Ok(Reply::rejected(id, Code::Exception, &error.to_string())),
         }
     }
+}
+
+fn stale(id: i64, reply: Reply) -> Reply {
+    let marked = reply.stale();
+    marked.unwrap_or_else(|error| Reply::rejected(id, Code::Io, &error.to_string()))
 }
 
 /// A form that is a transaction, signed or not, is executed as such; nobody checks its signature (`spec/06 §6.3`).

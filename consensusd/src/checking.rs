@@ -7,7 +7,7 @@ use crypto::{KeyCache, SignedMessage, verify_batch};
 use cvm::state::{Kind, State, Transaction};
 use wire::{Code, Message, Reply, Unusable, Why};
 
-use crate::peer::{Connection, Requester, Submitted, View};
+use crate::peer::{Connection, Requester, Submitted, View, not_taken};
 use crate::source::Shelf;
 
 /// Signatures that are checked together.
@@ -151,6 +151,9 @@ impl Checker {
         let malformed = || refuse(Code::Format, "Bad Message Format!");
         if let Some(why) = view.closed {
             return Err(refuse(Code::State, why));
+        }
+        if view.cut_off {
+            return Err(Refused::With(not_taken(id)));
         }
         let signed = transaction.map_err(|_: Why| malformed())?;
         let value = signed.value_ref().load().map_err(|_| malformed())?;

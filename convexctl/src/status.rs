@@ -1,7 +1,7 @@
 //! `convexctl status`: what a peer does, and what is wrong with it.
 
 use ipc::control::{PeerStatus, Phase, Reply, Request, WorkerView};
-use ipc::supervision::{JoiningStage, JoiningStatus, RoleStatus};
+use ipc::supervision::{JoiningStage, JoiningStatus, RoleStatus, Standing};
 use sandbox::State;
 use serde_json::{Value, json};
 
@@ -22,7 +22,11 @@ pub(crate) fn run(args: &cli::Status, out: &mut Out) -> Result<Exit, Failure> {
     } else {
         print(&status, args.counters, out)?;
     }
-    Ok(if status.phase == Phase::Running {
+    let cut_off = status
+        .consensus
+        .as_ref()
+        .is_some_and(|consensus| consensus.standing.is_cut_off());
+    Ok(if status.phase == Phase::Running && !cut_off {
         Exit::Ok
     } else {
         Exit::Negative
@@ -36,6 +40,15 @@ fn phase(phase: Phase) -> &'static str {
         Phase::Degraded => "degraded: a process is being restarted",
         Phase::Locked => "LOCKED: nothing is signed until `convexctl peer restart`",
         Phase::Stopping => "stopping",
+    }
+}
+
+fn standing(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Joining => "joining",
+        Standing::Connected => "connected",
+        Standing::Silence => "CUT OFF, too little of the stake is heard from,",
+        Standing::Standstill => "CUT OFF, blocks wait and consensus does not move,",
     }
 }
 
@@ -100,14 +113,16 @@ fn print(status: &PeerStatus, counters: bool, out: &mut Out) -> Result<(), Failu
             )?;
             row(
                 out,
-                "queue",
+                "standing",
                 format!(
-                    "{} transactions; {}.{} % of the stake heard from",
-                    consensus.queue,
+                    "{} for {}; {}.{} % of the stake heard from",
+                    standing(consensus.standing),
+                    duration(consensus.standing_for),
                     consensus.heard / 10,
                     consensus.heard % 10
                 ),
             )?;
+            row(out, "queue", format!("{} transactions", consensus.queue))?;
         }
         None => row(out, "consensus", "consensusd does not answer".to_owned())?,
     }
@@ -322,6 +337,17 @@ fn as_json(status: &PeerStatus) -> Value {
             "peers": c.peers,
             "stake": c.stake,
             "heard_thousandths": c.heard,
+            "standing": match c.standing {
+                Standing::Joining => "joining",
+                Standing::Connected => "connected",
+                Standing::Silence | Standing::Standstill => "cut_off",
+            },
+            "cut_off_by": match c.standing {
+                Standing::Silence => Some("silence"),
+                Standing::Standstill => Some("standstill"),
+                Standing::Joining | Standing::Connected => None,
+            },
+            "standing_for_ms": c.standing_for,
             "queue": c.queue,
             "signing": c.signing,
             "hindrance": c.hindrance,

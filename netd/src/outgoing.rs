@@ -325,6 +325,17 @@ impl Outgoing {
         past.not_before = now + wait / 2 + random % wait;
     }
 
+    /// Hosts of others that are known, and how many connections are wanted.
+    #[must_use]
+    pub fn reach(&self) -> (usize, usize) {
+        let candidates = self.candidates.iter().map(|c| &c.endpoint);
+        let named: HashSet<&Endpoint> = candidates
+            .chain(&self.config.configured)
+            .filter(|endpoint| !self.own.contains(*endpoint))
+            .collect();
+        (named.len(), self.config.target)
+    }
+
     /// Connections that are established.
     #[must_use]
     pub fn established_count(&self) -> usize {

@@ -110,6 +110,8 @@ pub struct Server {
     dialled: BTreeMap<Connection, Dialled>,
     outgoing: Outgoing,
     look_ups: LookUps,
+    /// Hosts that are known and connections that are wanted, as consensus was told.
+    told_reach: Option<(usize, usize)>,
     /// Connections that can go on.
     ready: VecDeque<Connection>,
     /// Connections whose request waits for room, the longest waiting first.
@@ -332,6 +334,7 @@ impl Prepared {
             dialled: BTreeMap::new(),
             outgoing,
             look_ups: LookUps::new(look_ups::names(&settings)),
+            told_reach: None,
             ready: VecDeque::new(),
             waiting: VecDeque::new(),
             paused: BinaryHeap::new(),

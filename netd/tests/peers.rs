@@ -8,7 +8,7 @@ use cells::{Cell, Decoder};
 use common::{Client, Consensus, Netd, settings};
 use ipc::Bytes;
 use ipc::net::{FromNet, NoAnswer, Peer, Request, Target, ToNet};
-use ipc::supervision::RoleStatus;
+use ipc::supervision::{RoleStatus, Settings, ToWorker};
 use wire::{Message, Reply, Status, frame};
 
 fn listener() -> (TcpListener, String) {
@@ -300,4 +300,32 @@ fn peers_hear_a_goodbye_when_it_stops() {
     netd.order(&ipc::supervision::ToWorker::Stop { within: 5_000 });
     assert!(matches!(message(&mut peer), Message::Goodbye { .. }));
     assert!(peer.is_closed());
+}
+
+#[test]
+fn consensus_is_told_how_far_connections_could_reach() {
+    let mut settings = settings();
+    settings.peers = vec!["127.0.0.1:1".to_owned()];
+    settings.target = 2;
+    let mut netd = Netd::start(settings.clone());
+    let mut consensus = netd.consensus();
+    consensus.wait_for_reach(1, 2);
+    let peer = |i: u8, host: &str| Peer {
+        key: [i; 32],
+        host: host.to_owned(),
+        stake: 10,
+    };
+    // One of them is the one of the settings, and one is no host at all.
+    let peers = [
+        peer(1, "127.0.0.1:1"),
+        peer(2, "127.0.0.1:2"),
+        peer(3, "no host"),
+    ];
+    consensus.send(&ToNet::Peers(peers.to_vec()));
+    consensus.wait_for_reach(2, 2);
+    settings.target = 9;
+    netd.order(&ToWorker::Reload(Box::new(Settings::Netd(settings))));
+    consensus.wait_for_reach(2, 9);
+    // A new consensus learns it, too.
+    netd.consensus().wait_for_reach(2, 9);
 }

@@ -93,9 +93,9 @@ fn many_restarts_under_load_leave_no_client_without_an_answer() {
         // Whoever was left waits for the next consensus.
         let mut last = netd.consensus();
         let answering = std::thread::spawn(move || {
-            while let Ok(Some(FromNet::Message {
+            while let Some(FromNet::Message {
                 connection, body, ..
-            })) = last.link.receiver.receive()
+            }) = last.next()
             {
                 let reply = Reply::ok(id_of(&body), Cell::Nil).encode().unwrap();
                 let body = Bytes::from(reply);

@@ -610,7 +610,7 @@ impl Peer {
         let allowed = match alarm.kind {
             AlarmKind::Signing | AlarmKind::Locked => role == Role::Keyd,
             AlarmKind::Store => role == Role::Stored,
-            AlarmKind::Chain => role == Role::Consensusd,
+            AlarmKind::Chain | AlarmKind::CutOff => role == Role::Consensusd,
             AlarmKind::Clock | AlarmKind::Channel => true,
             AlarmKind::Violation | AlarmKind::CrashLoop | AlarmKind::Destake | AlarmKind::Panic => {
                 false

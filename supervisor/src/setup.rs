@@ -215,6 +215,8 @@ impl Setup {
                     },
                     queue: config.consensus.queue,
                     memory: config.consensus.memory.0,
+                    window: config.consensus.window.0,
+                    stale_queries: config.consensus.when_cut_off == config::WhenCutOff::Stale,
                     public_host: config.peer.public_host.clone(),
                     demands,
                 };

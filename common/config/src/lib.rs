@@ -31,4 +31,6 @@ pub use declare::Entry;
 pub use load::{ConfigError, File, Loaded, Source};
 pub use reference::{reference, template};
 pub use settings::*;
-pub use value::{Key, Level, LogFormat, Minimum, NameServer, Network, Period, Setting, Size};
+pub use value::{
+    Key, Level, LogFormat, Minimum, NameServer, Network, Period, Setting, Size, WhenCutOff, Window,
+};

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::declare::settings;
-use crate::value::{Key, Level, LogFormat, Minimum, NameServer, Network, Period, Size};
+use crate::value::{
+    Key, Level, LogFormat, Minimum, NameServer, Network, Period, Size, WhenCutOff, Window,
+};
 
 settings! {
     #[doc = "Who this peer is."]
@@ -71,6 +73,10 @@ settings! {
         queue ("consensus.queue"): u32 = "50000",
         /// Memory for states and orders before they are read from the store again.
         memory ("consensus.memory"): Size = "\"256 MiB\"",
+        /// How long a sign of life of another peer counts. Without signs of peers with more than two thirds of the stake, this peer is cut off.
+        window ("consensus.window"): Window = "\"10 s\"",
+        /// Queries while this peer is cut off: `refuse` answers them `:NETWORK`, `stale` answers from the last state and says so.
+        when_cut_off ("consensus.when-cut-off"): WhenCutOff = "\"refuse\"",
     }
     #[doc = "The processes."]
     supervisor: Supervisor {

@@ -57,6 +57,19 @@ pub enum LogFormat {
     Text,
 }
 
+/// For how long a sign of life of another peer counts, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window(pub u64);
+
+/// What becomes of queries while the peer is cut off from the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenCutOff {
+    /// They are answered by an error.
+    Refuse,
+    /// They are answered from the last state.
+    Stale,
+}
+
 fn text<'a>(value: &'a Value, example: &str) -> Result<&'a str, String> {
     value
         .as_str()
@@ -109,6 +122,32 @@ impl Setting for Period {
             .ok_or_else(|| {
                 "expected a number and a unit (ms, s, min, h or d), such as \"10 s\"".to_owned()
             })
+    }
+}
+
+impl Setting for Window {
+    const KIND: &'static str = "time from `1 s` to `10 min`";
+
+    fn read(value: &Value) -> Result<Self, String> {
+        // Below, a peer that computes counts as gone; beyond, clients wait for nothing.
+        let Period(time) = Period::read(value)?;
+        if (1_000..=600_000).contains(&time) {
+            Ok(Self(time))
+        } else {
+            Err("expected from \"1 s\" to \"10 min\"".to_owned())
+        }
+    }
+}
+
+impl Setting for WhenCutOff {
+    const KIND: &'static str = "`refuse` or `stale`";
+
+    fn read(value: &Value) -> Result<Self, String> {
+        match text(value, "refuse")? {
+            "refuse" => Ok(Self::Refuse),
+            "stale" => Ok(Self::Stale),
+            _ => Err(format!("expected {}", Self::KIND.replace('`', "\""))),
+        }
     }
 }
 

@@ -95,6 +95,28 @@ impl Reply {
         }
     }
 
+    /// The outcome of a transaction is not known: it may have its effect yet, or may not. `:TIMEOUT` is what the client library gives itself
+    /// when it has waited in vain.
+    #[must_use]
+    pub fn unknown(id: i64, text: &str, transaction: &Hash) -> Self {
+        Self {
+            info: info([
+                ("source", Cell::from(Keyword::literal("PEER"))),
+                ("tx", Cell::from(*transaction)),
+            ]),
+            ..Self::error(id, Code::Timeout, text)
+        }
+    }
+
+    /// The same, marked as one of a state that others may have left behind: `:stale true`.
+    ///
+    /// # Errors
+    /// When the info of the reply can't be read.
+    pub fn stale(mut self) -> Result<Self, CellError> {
+        self.add_info("stale", Cell::Bool(true))?;
+        Ok(self)
+    }
+
     /// The queue for this request stayed full (`spec/06 §12`).
     #[must_use]
     pub fn overloaded(id: i64) -> Self {

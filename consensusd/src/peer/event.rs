@@ -7,6 +7,8 @@ use crypto::{AccountKey, Signature};
 use signing::challenge::ReceivedChallenge;
 use wire::Reply;
 
+use super::connectivity::Standing;
+
 /// A connection, by the number that `netd` gave it.
 pub type Connection = u64;
 
@@ -47,6 +49,8 @@ pub enum Event {
     Opened(Connection),
     /// A connection to another peer is closed.
     Closed(Connection),
+    /// How many connections to other peers there could be.
+    Reach(Reach),
     /// The answer to a request, `None` when there is none.
     Answered {
         /// Number of the request.
@@ -72,6 +76,15 @@ pub enum Event {
     },
     /// A channel was made anew, or ended.
     Link(Channel, bool),
+}
+
+/// How far connections could reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reach {
+    /// Hosts of others that are known, from the settings and the state.
+    pub named: usize,
+    /// Connections that are wanted.
+    pub target: usize,
 }
 
 /// A channel to another process.
@@ -147,6 +160,8 @@ pub enum Action {
     View(Arc<View>),
     /// Something for the operator.
     Alarm(AlarmKind, String),
+    /// Whether the peer can take part in consensus has changed; the part of the stake that is heard from, in thousandths.
+    Standing(Standing, u16),
     /// The peer can't go on.
     Fatal(String),
     /// The first state is durable: at work.
@@ -240,4 +255,6 @@ pub struct View {
     pub state: Cell,
     /// Why no transactions are taken, if so.
     pub closed: Option<&'static str>,
+    /// True while consensus is out of reach.
+    pub cut_off: bool,
 }

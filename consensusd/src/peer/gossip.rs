@@ -59,7 +59,8 @@ pub(super) struct Gossip {
     turn: usize,
     last_broadcast: u64,
     last_heard: u64,
-    heard: HashMap<crypto::AccountKey, u64>,
+    /// Requests for a sign of life, on which connection, and until when.
+    looks: HashMap<u64, (Connection, u64)>,
     keys: Option<KeyCache>,
 }
 
@@ -81,6 +82,7 @@ impl Gossip {
         self.proven.clear();
         self.fetcher.clear();
         self.proofs.clear();
+        self.looks.clear();
         self.poll = None;
     }
 
@@ -105,11 +107,6 @@ impl Gossip {
         self.turn += 1;
         let place = self.turn % self.opened.len().max(1);
         self.opened.get(place).copied()
-    }
-
-    /// When an order of this peer came in last (steady milliseconds).
-    pub(super) fn heard(&self, key: &crypto::AccountKey) -> Option<u64> {
-        self.heard.get(key).copied()
     }
 }
 
@@ -150,7 +147,8 @@ impl Core {
             match missing(&order, &self.shelf, &mut seen) {
                 Ok(lacking) if lacking.is_empty() => {
                     self.counters.orders += 1;
-                    self.gossip.heard.insert(*offer.key(), now.steady);
+                    let age = now.wall.saturating_sub(offer.order().timestamp);
+                    self.connectivity.signed(*offer.key(), age, now.steady);
                     self.gossip.offers.push(offer);
                 }
                 Ok(_) => {
@@ -237,6 +235,7 @@ impl Core {
         }
         self.gossip.opened.push(connection);
         self.gossip.fetcher.sources().opened(connection);
+        self.connectivity.opened(connection, now.steady);
         self.want_challenge(Challenger::Opened(connection), now, out);
         self.gossip.challenge_at = now.steady + CHALLENGE_AGAIN;
         if self.gossip.poll.is_none() {
@@ -248,6 +247,7 @@ impl Core {
 
     pub(super) fn connection_closed(&mut self, connection: Connection) {
         self.gossip.opened.retain(|c| *c != connection);
+        self.connectivity.closed(connection);
         self.gossip.proven.remove(&connection);
         self.gossip.proofs.retain(|_, c| *c != connection);
         if self
@@ -277,6 +277,32 @@ impl Core {
         }
     }
 
+    /// Asks those who have given no sign of life for their status.
+    pub(super) fn look_at_silent(&mut self, now: Now, out: &mut Vec<Action>) {
+        self.gossip
+            .looks
+            .retain(|_, (_, until)| now.steady < *until);
+        for connection in self.connectivity.silent(now.steady) {
+            let ticket = self.gossip.ticket();
+            let look = (connection, now.steady + PATIENCE);
+            self.gossip.looks.insert(ticket, look);
+            out.push(Action::Net(Outgoing::Request(
+                ticket,
+                Target::Opened(connection),
+                Request::Status,
+            )));
+        }
+    }
+
+    /// A status says whose it is.
+    fn introduced(&mut self, connection: Connection, status: &Status, now: Now) {
+        if status.genesis == self.config.network {
+            let proven = self.gossip.proven.get(&connection).copied();
+            let key = proven.unwrap_or(status.peer);
+            self.connectivity.named(connection, key, now.steady);
+        }
+    }
+
     fn poll(&mut self, connection: Connection, now: Now, out: &mut Vec<Action>) {
         let ticket = self.gossip.ticket();
         self.gossip.poll = Some(Poll {
@@ -301,12 +327,18 @@ impl Core {
         now: Now,
         out: &mut Vec<Action>,
     ) {
+        if let Some((connection, _)) = self.gossip.looks.remove(&ticket) {
+            if let Some(status) = answer.and_then(|reply| Status::read(&reply.value).ok()) {
+                self.introduced(connection, &status, now);
+            }
+            return;
+        }
         if let Some(connection) = self.gossip.proofs.remove(&ticket) {
             let signed = answer.and_then(|reply| match reply.value {
                 Cell::Signed(signed) if reply.error.is_nil() => Some(signed),
                 _ => None,
             });
-            self.proof(connection, signed, out);
+            self.proof(connection, signed, now, out);
             return;
         }
         if let Some(poll) = self.gossip.poll.take_if(|poll| poll.ticket == ticket) {
@@ -370,6 +402,7 @@ impl Core {
         let Ok(status) = Status::read(&reply.value) else {
             return;
         };
+        self.introduced(connection, &status, now);
         if status.genesis != self.config.network || !reply.error.is_nil() {
             // What it has is of no use.
             self.gossip.fetcher.sources().closed(connection);

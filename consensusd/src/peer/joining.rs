@@ -7,7 +7,9 @@ use cells::{Cell, Hash, Source};
 use signing::Now;
 
 use super::acquisition::{Acquired, Failure, Fetcher, Wanted};
-use super::event::{Action, AlarmKind, Channel, Connection, Event, Outgoing, Request, Target};
+use super::event::{
+    Action, AlarmKind, Channel, Connection, Event, Outgoing, Reach, Request, Target,
+};
 use super::progress::{Progress, Stage};
 use super::saving::Saver;
 use crate::source::Shelf;
@@ -23,6 +25,7 @@ pub struct Joining {
     /// Whether the genesis state is wanted from others.
     wanted: bool,
     opened: Vec<Connection>,
+    reach: Option<Reach>,
     fetcher: Fetcher,
     saver: Saver,
     tickets: u64,
@@ -34,6 +37,8 @@ pub struct Joining {
 pub struct Joined {
     /// Connections to other peers: `netd` tells of each once.
     pub opened: Vec<Connection>,
+    /// How many there could be.
+    pub reach: Option<Reach>,
     /// What the store was given.
     pub saver: Saver,
     /// What was acquired.
@@ -48,6 +53,7 @@ impl Joining {
             network,
             wanted: false,
             opened: Vec::new(),
+            reach: None,
             fetcher: Fetcher::default(),
             saver: Saver::default(),
             tickets: 0,
@@ -65,6 +71,7 @@ impl Joining {
         self.wanted = false;
         Joined {
             opened: std::mem::take(&mut self.opened),
+            reach: self.reach.take(),
             saver: std::mem::take(&mut self.saver),
             acquired: self.fetcher.acquired(),
         }
@@ -90,12 +97,14 @@ impl Joining {
                 self.opened.push(connection);
                 self.fetcher.sources().opened(connection);
             }
+            Event::Reach(reach) => self.reach = Some(reach),
             Event::Closed(connection) => {
                 self.opened.retain(|c| *c != connection);
                 self.fetcher.closed(connection);
             }
             Event::Link(Channel::Net, _) => {
                 self.opened.clear();
+                self.reach = None;
                 self.fetcher.clear();
             }
             Event::Link(Channel::Store, up) => self.saver.link(up),

@@ -11,6 +11,7 @@
 //! | [`joining`] | the genesis state from others | `spec/05 §14.2` |
 //! | [`conduct`] | how others behave, and what they may have us do | `spec/05 §20` |
 //! | [`progress`] | how far a peer is that joins or catches up | |
+//! | [`connectivity`] | whether consensus is within reach | `spec/05 §4.7` |
 //! | `trust` | challenges and their answers | `spec/06 §8` |
 //! | `reports` | status for others and for the operator | `spec/06 §6.2` |
 //!
@@ -20,6 +21,8 @@
 pub mod acquisition;
 mod building;
 pub mod conduct;
+pub mod connectivity;
+mod cut_off;
 pub mod event;
 mod executing;
 mod gossip;
@@ -42,9 +45,11 @@ use consensus::Order;
 use crypto::AccountKey;
 use signing::{Now, Rates, TokenBucket};
 
+pub use connectivity::{Cause, Connectivity, Standing};
+pub(crate) use cut_off::not_taken;
 pub use event::{
-    Action, AlarmKind, Batch, Challenger, Channel, Connection, Event, KeyAnswer, Outgoing, Request,
-    Requester, Results, Submitted, Target, View,
+    Action, AlarmKind, Batch, Challenger, Channel, Connection, Event, KeyAnswer, Outgoing, Reach,
+    Request, Requester, Results, Submitted, Target, View,
 };
 pub use ledger::results_of;
 pub use reports::Report;
@@ -76,6 +81,8 @@ pub struct Config {
     pub seed: [u8; 32],
     /// Threads for signature checks of the blocks of others.
     pub threads: usize,
+    /// For how long a sign of life of another peer counts, milliseconds.
+    pub window: u64,
 }
 
 /// Batches that may wait for the store before the peer stops and waits too.
@@ -118,6 +125,7 @@ pub struct Core {
     /// What leaves when the next batch is durable.
     withheld: Vec<Outgoing>,
     gossip: Gossip,
+    connectivity: Connectivity,
     net: bool,
     /// Read values from the store again as soon as all is written.
     compacting: bool,
@@ -224,6 +232,9 @@ impl Core {
                 message,
                 bytes,
             } => {
+                if let Some(key) = trusted {
+                    self.connectivity.heard(key, now.steady);
+                }
                 // What so long a message lacks comes with a poll: nobody is to have us keep it until then.
                 let from = trusted.filter(|_| bytes <= gossip::MOST_KEPT);
                 self.believe(&message, connection, from, now, out);
@@ -231,12 +242,13 @@ impl Core {
             Event::Challenged { to, id, challenge } => {
                 self.challenged(to, id, &challenge, now, out)
             }
-            Event::Proof { connection, answer } => self.proof(connection, answer, out),
+            Event::Proof { connection, answer } => self.proof(connection, answer, now, out),
             Event::WantChallenge(connection) => {
                 self.want_challenge(Challenger::Accepted(connection), now, out);
             }
             Event::Opened(connection) => self.opened(connection, now, out),
             Event::Closed(connection) => self.connection_closed(connection),
+            Event::Reach(reach) => self.connectivity.set_reach(reach),
             Event::Answered { ticket, answer } => self.answered(ticket, answer, now, out),
             Event::Signed { ticket, answer } => self.signed(ticket, answer, now, out),
             Event::Durable(sequence) => {
@@ -268,6 +280,7 @@ impl Core {
         }
         let more = self.try_execute(now, out);
         self.tend_gossip(now, out);
+        self.tend_connectivity(now, out);
         self.try_seal(now, out);
         self.saver.send(now.steady, out);
         self.try_compact(out);
@@ -283,7 +296,9 @@ impl Core {
     fn wait(&self, now: Now) -> u64 {
         const IDLE: u64 = 1_000;
         let until = |time: u64| time.saturating_sub(now.steady);
-        let mut wait = IDLE.min(self.gossip.wait(now));
+        let mut wait = IDLE
+            .min(self.gossip.wait(now))
+            .min(self.connectivity.wait(now.steady));
         if self.round.is_none() && !self.compacting {
             let order = if self.peer.is_resting() && !self.wants_fresh() {
                 IDLE
@@ -309,7 +324,11 @@ impl Core {
     fn submit(&mut self, list: Vec<Submitted>, out: &mut Vec<Action>) {
         let mut replies = Vec::new();
         for submitted in list {
-            let connection = submitted.requester.connection;
+            let Requester { connection, id } = submitted.requester;
+            if self.connectivity.is_cut_off() {
+                replies.push((connection, not_taken(id)));
+                continue;
+            }
             match self.queue.submit(submitted) {
                 Ok(()) => self.counters.transactions += 1,
                 Err(reply) => {
@@ -326,6 +345,7 @@ impl Core {
     fn link_net(&mut self, up: bool, now: Now, out: &mut Vec<Action>) {
         self.net = up;
         self.gossip.disconnected();
+        self.connectivity.disconnected();
         self.key.challenged.clear();
         self.queue.forget_requesters();
         self.told.forget();

@@ -159,6 +159,20 @@ impl Queue {
         }
     }
 
+    /// All transactions that wait for a block.
+    pub fn take_all(&mut self) -> Vec<Entry> {
+        self.bytes = 0;
+        self.entries.drain(..).collect()
+    }
+
+    /// Who waits for the result of a transaction that is on its way all the same; they don't any longer.
+    pub fn release(&mut self, hash: &Hash) -> SmallVec<[Requester; 1]> {
+        self.waiting
+            .get_mut(hash)
+            .map(std::mem::take)
+            .unwrap_or_default()
+    }
+
     /// Who waits for the result of a transaction; they don't any longer.
     pub fn answered(&mut self, hash: &Hash) -> SmallVec<[Requester; 1]> {
         self.waiting.remove(hash).unwrap_or_default()

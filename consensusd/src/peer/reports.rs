@@ -9,6 +9,7 @@ use signing::Now;
 use wire::Status;
 
 use super::Core;
+use super::connectivity::Standing;
 use super::event::{Action, AlarmKind, Outgoing, View};
 use super::progress::{Progress, Stage};
 
@@ -18,8 +19,6 @@ const MAX_PEERS: usize = 4_096;
 const MAX_HOST: u64 = 300;
 /// Milliseconds between two looks at the peers of the state.
 const LOOK: u64 = 1_000;
-/// Milliseconds within which a peer counts as heard from.
-const HEARD: u64 = 60_000;
 
 /// Milliseconds after which an acquisition is more than what a message lacked.
 const LONG: u64 = 2_000;
@@ -36,7 +35,7 @@ pub(super) struct Told {
     peers_not_before: u64,
     /// Controller, own shares and host of this peer.
     own: Option<Own>,
-    view: Option<(Hash, Option<&'static str>)>,
+    view: Option<(Hash, Option<&'static str>, bool)>,
 }
 
 /// Key, host and stake of a peer of the state.
@@ -78,8 +77,12 @@ pub struct Report {
     pub peers: u32,
     /// Own stake, coppers; `None` when the state has no such peer.
     pub stake: Option<i64>,
-    /// Part of the stake that was heard from in the last minute, in thousandths.
+    /// Part of the stake that is heard from, in thousandths.
     pub heard: u16,
+    /// Whether consensus is within reach.
+    pub standing: Standing,
+    /// For how long, milliseconds.
+    pub standing_for: u64,
     /// Transactions that wait for a block.
     pub queue: u32,
     /// True when blocks are proposed and orders signed.
@@ -107,12 +110,14 @@ impl Core {
 
     /// Tells the checkers what to go by, when that changed.
     pub(super) fn tell_view(&mut self, out: &mut Vec<Action>) {
-        let now = (self.ledger.state().hash(), self.closed());
+        let cut_off = self.connectivity.is_cut_off();
+        let now = (self.ledger.state().hash(), self.closed(), cut_off);
         if self.told.view != Some(now) {
             self.told.view = Some(now);
             out.push(Action::View(Arc::new(View {
                 state: self.ledger.state().clone(),
                 closed: now.1,
+                cut_off,
             })));
         }
     }
@@ -198,7 +203,8 @@ impl Core {
         Some(encoded)
     }
 
-    fn points(&self) -> [u64; 4] {
+    /// Own order: blocks, proposal, consensus, finality.
+    pub(super) fn points(&self) -> [u64; 4] {
         std::array::from_fn(|level| u64::try_from(self.peer.order().point(level)).unwrap_or(0))
     }
 
@@ -270,20 +276,7 @@ impl Core {
     #[must_use]
     pub fn report(&self, now: Now) -> Report {
         let electorate = self.peer.electorate();
-        let total = electorate.total();
-        let heard: f64 = electorate
-            .voters()
-            .iter()
-            .filter(|voter| {
-                voter.key == *self.peer.key()
-                    || self
-                        .gossip
-                        .heard(&voter.key)
-                        .is_some_and(|at| now.steady.saturating_sub(at) < HEARD)
-            })
-            .map(|voter| voter.weight)
-            .sum();
-        let part = if total > 0.0 { heard / total } else { 0.0 };
+        let (standing, since) = self.connectivity.standing();
         let hindrance = self.hindrance();
         Report {
             state: self.ledger.state().hash(),
@@ -296,7 +289,9 @@ impl Core {
             stake: electorate
                 .voter(self.peer.key())
                 .map(|own| own.own_stake.unwrap_or(0)),
-            heard: (part * 1_000.0) as u16,
+            heard: self.heard_from(now),
+            standing,
+            standing_for: now.steady.saturating_sub(since),
             queue: u32::try_from(self.queue.len()).unwrap_or(u32::MAX),
             signing: self.key.signs() && !self.fresh && hindrance.is_none(),
             hindrance,

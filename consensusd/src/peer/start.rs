@@ -117,6 +117,7 @@ impl Core {
         let ledger = Ledger::new(data.state.clone(), config.seed, config.threads)?;
         let settled = data.order.blocks.clone();
         let peer = restored(&config, ledger.electorate().clone(), &data, settled)?;
+        let connectivity = super::Connectivity::new(config.window, now.steady);
         Ok(Self {
             queue: Queue::new(config.queue),
             config,
@@ -142,6 +143,7 @@ impl Core {
             unwritten_genesis,
             withheld: Vec::new(),
             gossip: Gossip::default(),
+            connectivity,
             net: false,
             compacting: false,
             stuck: None,

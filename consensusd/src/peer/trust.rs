@@ -231,6 +231,7 @@ impl Core {
         &mut self,
         connection: Connection,
         answer: Option<Signed>,
+        now: Now,
         out: &mut Vec<Action>,
     ) {
         let token = self.key.challenged.take(connection);
@@ -247,6 +248,9 @@ impl Core {
         let known = proven.filter(counts);
         if opened && let Some(key) = known {
             self.gossip.proven.insert(connection, key);
+            self.connectivity.named(connection, key, now.steady);
+        } else if let Some(key) = known {
+            self.connectivity.heard(key, now.steady);
         }
         out.push(Action::Net(Outgoing::Verified(connection, known)));
     }

@@ -21,7 +21,7 @@ use super::peer_loop::Input;
 use super::pool::{Pool, Talk};
 use crate::answering::encode_results;
 use crate::checking::Arrived;
-use crate::peer::{self, Batch, Event, KeyAnswer, Outgoing, Request, Target};
+use crate::peer::{self, Batch, Event, KeyAnswer, Outgoing, Reach, Request, Target};
 
 /// How long the greeting of the other side may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -318,6 +318,10 @@ impl NetReader<'_> {
             FromNet::WantChallenge { connection } => Event::WantChallenge(connection),
             FromNet::Opened { connection, .. } => Event::Opened(connection),
             FromNet::Closed { connection } => Event::Closed(connection),
+            FromNet::Reach { named, target } => Event::Reach(Reach {
+                named: named as usize,
+                target: usize::from(target),
+            }),
         };
         self.inputs
             .send(Input::Linked(Channel::Net, self.epoch, event))

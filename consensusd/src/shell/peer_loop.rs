@@ -25,9 +25,10 @@ use super::pool::{self, CheckedBatch, Means, Pool, Views};
 use super::reporting::Reporter;
 use super::room::Taken;
 use super::{Clock, Failure, Supervisor, files, read_genesis};
+use crate::answering::WhenCutOff;
 use crate::peer::joining::Joining;
 use crate::peer::progress::Progress;
-use crate::peer::{self, Action, Config, Core, Event, Next};
+use crate::peer::{self, Action, Cause, Config, Core, Event, Next, Standing};
 use crate::source::Shelf;
 
 /// Inputs that are taken in before the peer goes on.
@@ -79,6 +80,11 @@ pub(crate) fn run(
         shelf: shelf.clone(),
         views: views.clone(),
         seed,
+        when_cut_off: if settings.stale_queries {
+            WhenCutOff::Stale
+        } else {
+            WhenCutOff::Refuse
+        },
         inputs: inputs.clone(),
     };
     let pool = pool::start(&means, settings.verifiers)?;
@@ -375,6 +381,7 @@ impl Worker<'_> {
             memory: self.settings.memory,
             seed: self.seed,
             threads: usize::from(self.settings.verifiers.max(1)),
+            window: self.settings.window,
         };
         let mut failed = None;
         let genesis = || {
@@ -404,7 +411,7 @@ impl Worker<'_> {
             self.ready()?;
         }
         let mut joined = self.joining.end();
-        let opened = std::mem::take(&mut joined.opened);
+        let (opened, reach) = (std::mem::take(&mut joined.opened), joined.reach.take());
         core.take_over(joined);
         self.core = Some(core);
         // Channels that were opened before; that to the store has been in use.
@@ -415,6 +422,9 @@ impl Worker<'_> {
         }
         for connection in opened {
             self.happen(Event::Opened(connection), now);
+        }
+        if let Some(reach) = reach {
+            self.happen(Event::Reach(reach), now);
         }
         Ok(())
     }
@@ -476,10 +486,29 @@ impl Worker<'_> {
                 };
                 self.alarm(kind, &text, now)?;
             }
+            Action::Standing(standing, heard) => self.note(standing, heard, now)?,
             Action::Fatal(text) => return Err(Failure::Fatal(text)),
             Action::Ready => self.ready()?,
         }
         Ok(())
+    }
+
+    /// Whether consensus is within reach has changed.
+    fn note(&mut self, standing: Standing, heard: u16, now: Now) -> Result<(), Failure> {
+        let heard = format!("{}.{}", heard / 10, heard % 10);
+        let Standing::CutOff(cause) = standing else {
+            log::info!("EVENT=connected heard={heard}");
+            return Ok(());
+        };
+        let (name, why) = match cause {
+            Cause::Silence => ("silence", "too little of the stake is heard from"),
+            Cause::Standstill => ("standstill", "blocks wait and consensus does not move"),
+        };
+        log::warn!("EVENT=cut_off cause={name} heard={heard}");
+        let text = format!(
+            "cut off from the network: {why} ({heard} %); transactions are answered :NETWORK until others are there again"
+        );
+        self.alarm(AlarmKind::CutOff, &text, now)
     }
 
     /// The process at the other end does not read, or its channel ends just now.
@@ -570,6 +599,8 @@ impl Worker<'_> {
                 peers: report.peers,
                 stake: report.stake,
                 heard: report.heard,
+                standing: told(report.standing),
+                standing_for: report.standing_for,
                 queue: report.queue,
                 signing: report.signing,
                 hindrance: report.hindrance,
@@ -581,6 +612,16 @@ impl Worker<'_> {
                 .map(|(name, count)| (name.to_owned(), count))
                 .collect(),
         }
+    }
+}
+
+fn told(standing: Standing) -> ipc::supervision::Standing {
+    use ipc::supervision::Standing as Told;
+    match standing {
+        Standing::Joining => Told::Joining,
+        Standing::Connected => Told::Connected,
+        Standing::CutOff(Cause::Silence) => Told::Silence,
+        Standing::CutOff(Cause::Standstill) => Told::Standstill,
     }
 }
 

@@ -14,7 +14,7 @@ use super::links::Replies;
 use super::peer_loop::Input;
 use super::room::{Room, Taken};
 use super::{Failure, STACK};
-use crate::answering::Answerer;
+use crate::answering::{Answerer, WhenCutOff};
 use crate::checking::{Arrived, Checker};
 use crate::peer::{Challenger, Connection, Event, Outgoing, Submitted, View};
 use crate::source::Shelf;
@@ -93,6 +93,7 @@ pub(crate) struct Means {
     pub(crate) shelf: Arc<Shelf>,
     pub(crate) views: Views,
     pub(crate) seed: [u8; 32],
+    pub(crate) when_cut_off: WhenCutOff,
     pub(crate) inputs: SyncSender<Input>,
 }
 
@@ -186,7 +187,7 @@ fn not_live(arrived: &[Arrived]) -> crate::checking::Checked {
 }
 
 fn answer(means: &Means, asked: &Receiver<(Arrived, Replies)>) {
-    let mut answerer = Answerer::new(means.shelf.clone());
+    let mut answerer = Answerer::new(means.shelf.clone(), means.when_cut_off);
     while let Ok((request, replies)) = asked.recv() {
         let reply = match means.view() {
             Some(view) => answerer.answer(&view, &request),

@@ -12,7 +12,7 @@ use consensusd::answering::encode_results;
 use consensusd::checking::{Arrived, Checker};
 use consensusd::peer::{
     Action, Batch, Challenger, Config, Connection, Core, Event, KeyAnswer, Next, Outgoing, Request,
-    Target, View,
+    Standing, Target, View,
 };
 use consensusd::source::{Shelf, Store};
 use crypto::{AccountKey, KeyCache, SigningKey};
@@ -238,7 +238,7 @@ pub(crate) struct Node {
     token: u8,
     pub(crate) signs: bool,
     checker: Checker,
-    view: Option<Arc<View>>,
+    pub(crate) view: Option<Arc<View>>,
     /// Batches that the store was given and that are not durable.
     pub(crate) batches: VecDeque<Arc<Batch>>,
     pub(crate) auto_commit: bool,
@@ -249,6 +249,7 @@ pub(crate) struct Node {
     pub(crate) alarms: Vec<String>,
     pub(crate) fatal: Option<String>,
     pub(crate) ready: bool,
+    pub(crate) standings: Vec<Standing>,
     pub(crate) next: Next,
     config: Config,
 }
@@ -261,6 +262,7 @@ pub(crate) fn config(index: usize, network: Hash) -> Config {
         memory: 1 << 30,
         seed: [7; 32],
         threads: 1,
+        window: 10_000,
     }
 }
 
@@ -337,6 +339,7 @@ impl Node {
             alarms: Vec::new(),
             fatal: None,
             ready: core.is_ready_at_once(),
+            standings: Vec::new(),
             next: Next::Now,
             core,
             disk,
@@ -456,6 +459,7 @@ impl Node {
             Action::Alarm(kind, text) => self.alarms.push(format!("{kind:?}: {text}")),
             Action::Fatal(text) => self.fatal = Some(text),
             Action::Ready => self.ready = true,
+            Action::Standing(standing, _) => self.standings.push(standing),
         }
     }
 
@@ -509,6 +513,8 @@ pub(crate) struct Network {
     pub(crate) now: Now,
     /// Whether a message from one to another arrives.
     pub(crate) link: Box<dyn Fn(usize, usize) -> bool>,
+    /// Whether beliefs are sent at all.
+    pub(crate) broadcasts: bool,
 }
 
 impl Network {
@@ -521,6 +527,7 @@ impl Network {
             nodes: (0..count).map(|i| Node::new(i, genesis, now)).collect(),
             now,
             link: Box::new(|_, _| true),
+            broadcasts: true,
         }
     }
 
@@ -539,28 +546,42 @@ impl Network {
             if done(&self.nodes) {
                 return;
             }
-            let mut busy = false;
-            for i in 0..self.nodes.len() {
-                busy |= self.nodes[i].step(self.now);
-                for outgoing in std::mem::take(&mut self.nodes[i].outbox) {
-                    busy |= self.deliver(i, outgoing);
-                }
-            }
-            if !busy {
-                let wait = self.nodes.iter().map(|node| match node.next {
-                    Next::Now => 0,
-                    Next::In(wait) => wait,
-                });
-                let wait = wait.min().unwrap_or(1).max(1);
-                self.now.steady += wait;
-                self.now.wall += wait as i64;
-            }
+            self.turn();
         }
         assert!(done(&self.nodes), "not done after {steps} steps");
     }
 
+    /// Runs for so many milliseconds.
+    pub(crate) fn pass(&mut self, millis: u64) {
+        let until = self.now.steady + millis;
+        while self.now.steady < until {
+            self.turn();
+        }
+    }
+
+    /// All that there is to do now, or the way to when there is more.
+    fn turn(&mut self) {
+        let mut busy = false;
+        for i in 0..self.nodes.len() {
+            busy |= self.nodes[i].step(self.now);
+            for outgoing in std::mem::take(&mut self.nodes[i].outbox) {
+                busy |= self.deliver(i, outgoing);
+            }
+        }
+        if !busy {
+            let wait = self.nodes.iter().map(|node| match node.next {
+                Next::Now => 0,
+                Next::In(wait) => wait,
+            });
+            let wait = wait.min().unwrap_or(1).max(1);
+            self.now.steady += wait;
+            self.now.wall += wait as i64;
+        }
+    }
+
     fn deliver(&mut self, from: usize, outgoing: Outgoing) -> bool {
         match outgoing {
+            Outgoing::Broadcast(_) if !self.broadcasts => false,
             Outgoing::Broadcast(body) => {
                 for to in (0..self.nodes.len()).filter(|to| *to != from) {
                     if (self.link)(from, to) {

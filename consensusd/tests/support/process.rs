@@ -145,6 +145,8 @@ impl Peer {
         let writer = etch::Writer::open(&directory.path().join("peer.etch"), options).unwrap();
         let network = genesis.hash();
         let settings = ConsensusdSettings {
+            window: 10_000,
+            stale_queries: false,
             key: key.account_key().to_bytes(),
             network: network.0,
             genesis: true,

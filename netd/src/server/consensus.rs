@@ -38,6 +38,8 @@ impl Server {
                 for message in &opened {
                     self.hub.tell(message);
                 }
+                self.told_reach = None;
+                self.tell_reach();
             }
             Err(error) => log::error!("the channel to consensusd can't be used: {error}"),
         }

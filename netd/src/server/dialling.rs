@@ -18,6 +18,18 @@ use crate::names::{Known, Moment};
 use crate::outgoing::Step;
 
 impl Server {
+    /// Tells consensus how many connections there could be, when that is news.
+    pub(super) fn tell_reach(&mut self) {
+        let reach = self.outgoing.reach();
+        if self.hub.link.is_some() && self.told_reach != Some(reach) {
+            self.told_reach = Some(reach);
+            self.hub.tell(&FromNet::Reach {
+                named: u32::try_from(reach.0).unwrap_or(u32::MAX),
+                target: u16::try_from(reach.1).unwrap_or(u16::MAX),
+            });
+        }
+    }
+
     /// Opens and closes connections to other peers as the policy says.
     pub(super) fn manage_outgoing(&mut self) {
         let now = self.hub.now.steady;
@@ -25,6 +37,7 @@ impl Server {
             return;
         }
         self.next_management = now + MANAGE;
+        self.tell_reach();
         while let Some(step) = {
             let chance = &mut self.chance;
             self.outgoing.step(now, || chance.draw())

@@ -311,12 +311,28 @@ pub struct Consensus {
 }
 
 impl Consensus {
+    /// The next message but [`FromNet::Reach`], which may come at any time; `None` at the end.
+    pub fn next(&mut self) -> Option<FromNet> {
+        loop {
+            match self.link.receiver.receive() {
+                Ok(Some(FromNet::Reach { .. })) => {}
+                other => return other.ok().flatten(),
+            }
+        }
+    }
+
     pub fn receive(&mut self) -> FromNet {
-        self.link
-            .receiver
-            .receive()
-            .unwrap()
-            .expect("the channel ended")
+        self.next().expect("the channel ended")
+    }
+
+    /// Waits until it is told so many known hosts and wanted connections.
+    pub fn wait_for_reach(&mut self, named: u32, target: u16) {
+        loop {
+            let message = self.link.receiver.receive().unwrap();
+            if message.expect("the channel ended") == (FromNet::Reach { named, target }) {
+                return;
+            }
+        }
     }
 
     /// The next message of a client, with its connection.

@@ -68,6 +68,13 @@ pub enum FromNet {
         /// The connection.
         connection: Connection,
     },
+    /// How many connections to other peers there could be. Told on a new channel, and when it changes.
+    Reach {
+        /// Hosts of others that are known, from the settings and the state.
+        named: u32,
+        /// Connections that are wanted.
+        target: u16,
+    },
 }
 
 impl Bounded for FromNet {

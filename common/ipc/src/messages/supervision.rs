@@ -176,6 +176,8 @@ pub enum AlarmKind {
     Clock,
     /// A worker sent what no honest one sends.
     Channel,
+    /// The peer is cut off from the others. Its end is no alarm: the status tells.
+    CutOff,
     /// A worker broke out of its sandbox, or tried to. Raised by the supervisor.
     Violation,
     /// A worker ends again and again. Raised by the supervisor.
@@ -276,6 +278,10 @@ pub struct ConsensusdSettings {
     pub queue: u32,
     /// Bytes of state and orders that may be in memory before they are read from the store again.
     pub memory: u64,
+    /// For how long a sign of life of another peer counts, milliseconds.
+    pub window: u64,
+    /// True when queries are answered from the last state while the peer is cut off from the others.
+    pub stale_queries: bool,
     /// `host:port` by which others reach this peer; told in its metadata and status.
     pub public_host: Option<String>,
     /// The sandbox that is demanded at least: a `sandbox::Requirements` in words.
@@ -380,6 +386,28 @@ pub enum RoleStatus {
     },
 }
 
+/// Whether consensus is within reach.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Standing {
+    /// The peer has just started.
+    #[default]
+    Joining,
+    /// It is, for all that is known.
+    Connected,
+    /// It is not: too little of the stake is heard from.
+    Silence,
+    /// It is not: blocks wait, and nothing moves.
+    Standstill,
+}
+
+impl Standing {
+    /// True when transactions can't become final.
+    #[must_use]
+    pub const fn is_cut_off(self) -> bool {
+        matches!(self, Self::Silence | Self::Standstill)
+    }
+}
+
 /// Where consensus and execution stand.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConsensusStatus {
@@ -399,8 +427,12 @@ pub struct ConsensusStatus {
     pub peers: u32,
     /// Own stake, coppers; `None` when the state has no such peer.
     pub stake: Option<i64>,
-    /// Part of the stake that was heard from in the last minute, in thousandths.
+    /// Part of the stake that is heard from, in thousandths.
     pub heard: u16,
+    /// Whether consensus is within reach.
+    pub standing: Standing,
+    /// For how long, milliseconds.
+    pub standing_for: u64,
     /// Transactions that wait for a block.
     pub queue: u32,
     /// True when blocks are proposed and orders signed.
