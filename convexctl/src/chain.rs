@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use cells::{Cell, CellError, Decoder, Hash, Signed, Source, branches, decode_stored};
+use cells::{Cell, CellError, Decoder, Hash, Signed, Source, branches, decode_cell, decode_stored};
 use client::{Client, ClientError};
 use cvm::state::{Account, State};
 use rustix::event::{Timespec, poll};
@@ -16,7 +16,7 @@ use wire::{MAX_HASHES, Reply};
 use crate::cli;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::remote::{connect, no_answer};
+use crate::remote::{connect, form, no_answer};
 
 /// Cells that are read of a network at most: what is looked at here is a small part of a state.
 const MAX_CELLS: usize = 200_000;
@@ -73,10 +73,11 @@ impl Chain {
     pub(crate) fn snapshot(&self) -> Result<Snapshot, Failure> {
         let status = self.link.client().status();
         let status = status.map_err(|error| no_answer(&self.host, &error))?;
-        let cell = self
-            .link
-            .load(&status.state)
-            .map_err(|error| self.unread(&error))?;
+        let cell = match self.link.load(&status.state) {
+            // A state of few peers is so short that peers of the reference don't store it by itself.
+            Err(CellError::Missing(_)) => self.told()?,
+            other => other.map_err(|error| self.unread(&error))?,
+        };
         let state = State::from_cell(&cell).map_err(|error| self.unread(&error))?;
         // One question after the other would take a way to the peer for each cell; peers are looked at all together.
         let peers = Cell::from(state.peers().clone());
@@ -85,7 +86,26 @@ impl Chain {
             .map_err(|error| self.unread(&error))?;
         Ok(Snapshot {
             state,
-            hash: status.state,
+            hash: cell.hash(),
+        })
+    }
+
+    /// The cell of the state, as the peer tells it when it is asked for its bytes.
+    fn told(&self) -> Result<Cell, Failure> {
+        let question = form("(encoding *state*)")?;
+        let reply = self.link.client().query(question, None);
+        let reply = reply.map_err(|error| no_answer(&self.host, &error))?;
+        let Cell::Blob(bytes) = &reply.value else {
+            let failure = format!("{} does not tell its state: {}", self.host, reply.error);
+            return Err(Failure::new(Exit::Unavailable, failure));
+        };
+        let bytes = bytes.to_vec().map_err(|error| self.unread(&error))?;
+        let decoder = Decoder::with_source(self.link.clone());
+        decode_cell(&bytes, &decoder).map_err(|error| {
+            Failure::new(
+                Exit::Unavailable,
+                format!("{} tells a state that is none: {error}", self.host),
+            )
         })
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use cells::Cell;
 use client::Client;
 use cvm::reader::read_all_bytes;
-use local_networks::Network;
+use local_networks::{Network, Theirs};
 use serde_json::Value;
 
 /// Controller of the first peer of a new network; its key is that of the user.
@@ -429,4 +429,41 @@ fn a_controller_without_a_network_signs_and_who_uses_its_account_is_reminded_of_
         ),
         format!("[{} {}]", coppers(70_000), coppers(7))
     );
+}
+
+/// What is asked of a peer is asked in the protocol of all: one of the reference does as well. (Release 0.8.0 keeps absent metadata absent
+/// when a stake changes, which costs a byte less than in 0.8.5; the account has an allowance for it.)
+#[test]
+fn a_peer_of_the_reference_is_as_good_to_ask() {
+    let mut network = Network::start(1);
+    network.kill(0);
+    let seed = network.seed(0).to_hex();
+    let store = network.directory(0).join("theirs.etch");
+    let mut theirs = Theirs::new(&seed, &store, &network.endpoint(0));
+    if !theirs.start(&network.genesis()) {
+        return;
+    }
+    let (_, key) = network.add();
+    let desk = Desk {
+        network: &network,
+        key,
+    };
+    let now = desk.done(
+        &[
+            "peer",
+            "create",
+            "--stake",
+            "1,500",
+            "--host",
+            "127.0.0.1:1",
+        ],
+        CONTROLLER,
+    );
+    assert_eq!(now["peer"]["host"], "127.0.0.1:1");
+    desk.done(&["stake", "set", "2,000"], CONTROLLER);
+    desk.done(&["stake", "withdraw", "500 silver"], CONTROLLER);
+    desk.done(&["peer", "set-host", "h:2"], CONTROLLER);
+    assert_eq!(desk.ask("(get-peer-stake KEY)"), "1999500000000");
+    desk.done(&["peer", "evict"], CONTROLLER);
+    assert_eq!(desk.ask("(get (:peers *state*) KEY)"), "nil");
 }
