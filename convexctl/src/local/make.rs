@@ -1,7 +1,8 @@
 //! A new local network: keys, genesis, one config for each peer.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::SystemTime;
@@ -19,8 +20,13 @@ use crate::failure::Failure;
 /// containers hand out.
 const FIRST_UID: u32 = 64_500;
 
-/// Makes a network.
-pub(super) fn network(layout: &Layout, args: &LocalStart) -> Result<(), Failure> {
+/// Where the system begins with the ports of outgoing connections, unless it says otherwise.
+const FIRST_OUTGOING: u16 = 32_768;
+/// Ports that are tried before there seems to be no free one.
+const PORT_TRIES: usize = 64;
+
+/// Makes a network. The sockets hold its ports as long as they live.
+pub(super) fn network(layout: &Layout, args: &LocalStart) -> Result<Vec<OwnedFd>, Failure> {
     directory(layout.directory())?;
     let user = layout.user();
     directory(user.directory())?;
@@ -39,8 +45,8 @@ pub(super) fn network(layout: &Layout, args: &LocalStart) -> Result<(), Failure>
     let bytes =
         cells::encode_message(&state).map_err(|error| Failure::new(Exit::Software, error))?;
     write(&layout.genesis(), &bytes)?;
-    let ports = ports(args)?;
-    let host = |number: usize| format!("127.0.0.1:{}", ports[number].0);
+    let (ports, held) = ports(args)?;
+    let host = |number: usize| format!("127.0.0.1:{}", ports[number]);
     for (number, key) in peer_keys.iter().enumerate() {
         let others: Vec<String> = (0..peer_keys.len())
             .filter(|other| *other != number)
@@ -52,13 +58,13 @@ pub(super) fn network(layout: &Layout, args: &LocalStart) -> Result<(), Failure>
             &peer,
             &hex::encode(key),
             &state.hash().to_string(),
-            ports[number].0,
+            ports[number],
             &others,
             FIRST_UID + 4 * number as u32,
         );
         write(&peer.config(), text.as_bytes())?;
     }
-    Ok(())
+    Ok(held)
 }
 
 /// The config of a peer.
@@ -148,15 +154,17 @@ fn key(store: &Path, passphrase_file: &Path) -> Result<[u8; 32], Failure> {
     Ok(key.to_bytes())
 }
 
-/// The ports of the peers. Free ones are held until all are chosen.
-fn ports(args: &LocalStart) -> Result<Vec<(u16, Option<OwnedFd>)>, Failure> {
+/// The ports of the peers, and sockets that hold those which were free until the peers listen there.
+fn ports(args: &LocalStart) -> Result<(Vec<u16>, Vec<OwnedFd>), Failure> {
     let mut ports = Vec::new();
+    let mut held = Vec::new();
     for number in 0..args.peers {
         if args.port == 0 {
-            let (port, held) = free_port().map_err(|error| {
+            let (port, sockets) = free_port().map_err(|error| {
                 Failure::new(Exit::Unavailable, format!("there is no free port: {error}"))
             })?;
-            ports.push((port, Some(held)));
+            ports.push(port);
+            held.extend(sockets);
         } else {
             let port = args.port.checked_add(number).ok_or_else(|| {
                 Failure::usage(format!(
@@ -164,21 +172,47 @@ fn ports(args: &LocalStart) -> Result<Vec<(u16, Option<OwnedFd>)>, Failure> {
                     args.peers, args.port
                 ))
             })?;
-            ports.push((port, None));
+            ports.push(port);
         }
     }
-    Ok(ports)
+    Ok((ports, held))
 }
 
-fn free_port() -> std::io::Result<(u16, OwnedFd)> {
-    let socket = rustix::net::socket_with(
-        AddressFamily::INET,
-        SocketType::STREAM,
-        SocketFlags::CLOEXEC,
-        None,
-    )?;
+/// A free port below those that outgoing connections get, which would take it while its peer is down.
+fn free_port() -> std::io::Result<(u16, Vec<OwnedFd>)> {
+    let first_outgoing = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range")
+        .ok()
+        .and_then(|text| text.split_whitespace().next()?.parse().ok())
+        .unwrap_or(FIRST_OUTGOING);
+    let lowest = first_outgoing / 2;
+    let mut last = std::io::ErrorKind::AddrInUse.into();
+    for _ in 0..PORT_TRIES {
+        let random = RandomState::new().build_hasher().finish();
+        let port = lowest.max(1_024) + random as u16 % (first_outgoing - lowest).max(1);
+        let ipv6 = hold(SocketAddr::from((Ipv6Addr::LOCALHOST, port)));
+        match hold(SocketAddr::from((Ipv4Addr::LOCALHOST, port))) {
+            // Where there is no IPv6, nobody takes its port either.
+            Ok(socket) => match ipv6 {
+                Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => last = error,
+                other => return Ok((port, [socket].into_iter().chain(other.ok()).collect())),
+            },
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// Binds a socket that does not listen: a peer may, and nobody else gets the port by chance.
+fn hold(address: SocketAddr) -> std::io::Result<OwnedFd> {
+    let family = if address.is_ipv4() {
+        AddressFamily::INET
+    } else {
+        AddressFamily::INET6
+    };
+    let flags = SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
+    rustix::net::bind(&socket, &address)?;
+    // Only from now on, so that two that look for a port don't hold the same.
     sockopt::set_socket_reuseaddr(&socket, true)?;
-    rustix::net::bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0)))?;
-    let address = SocketAddr::try_from(rustix::net::getsockname(&socket)?)?;
-    Ok((address.port(), socket))
+    Ok(socket)
 }

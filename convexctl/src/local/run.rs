@@ -37,9 +37,11 @@ pub(super) fn start(args: &LocalStart, out: &mut Out) -> Result<Exit, Failure> {
     let layout = Layout::new(directory(args.dir.clone())?);
     let programs = programs(args.programs.as_deref())?;
     let new = layout.peers().is_empty();
-    if new {
-        make::network(&layout, args)?;
-    }
+    let held_ports = if new {
+        make::network(&layout, args)?
+    } else {
+        Vec::new()
+    };
     let began = Instant::now();
     let notify = listen(&layout.notify())?;
     // From here on an interrupt ends the peers in good order.
@@ -59,6 +61,7 @@ pub(super) fn start(args: &LocalStart, out: &mut Out) -> Result<Exit, Failure> {
         stop_all(peers);
         return Err(failure);
     }
+    drop(held_ports);
     // Nobody listens any more.
     let _ = fs::remove_file(layout.notify());
     for peer in &peers {
