@@ -10,7 +10,7 @@ use cvm::state::Block;
 use crate::belief::key_cell;
 use crate::prefix::common_prefix;
 use crate::{
-    Belief, Context, Decision, Electorate, Intake, MergeError, Order, OrderFault, Outcome,
+    Belief, Context, Decision, Electorate, Intake, LEVELS, MergeError, Order, OrderFault, Outcome,
     ProgressError, executable, joining_order, merge, propose,
 };
 
@@ -55,6 +55,8 @@ pub struct Round {
     outcome: Option<Outcome>,
     order: Option<Order>,
     appended_from: u64,
+    switched: bool,
+    /// Another merge without anything new would change nothing, once the order is the own one.
     resting: bool,
 }
 
@@ -72,10 +74,42 @@ impl Round {
         self.appended_from
     }
 
-    /// What the merge did, with reasons; `None` when there was nothing to merge.
+    fn take_decision(&mut self, outcome: &Outcome) {
+        let still = matches!(outcome.decision, Decision::Unchanged | Decision::NoVote);
+        self.resting = still && outcome.missing().is_empty();
+        self.switched |= outcome.decision == Decision::Switched;
+    }
+
+    /// Merges what there is until the own order stays as it is. Each merge but the last raises a point of it, so they are few.
+    fn settle(&mut self, context: &Context<'_>) -> Result<(), MergeError> {
+        for _ in 0..=LEVELS {
+            let Some(order) = &self.order else {
+                return Ok(());
+            };
+            let own = unsigned(&context.key, order);
+            let belief = place(&self.belief, &context.key, own)?;
+            let outcome = merge(context, &belief, &[])?;
+            self.take_decision(&outcome);
+            let Some(next) = outcome.to_sign.clone() else {
+                return Ok(());
+            };
+            self.belief = outcome.unsigned();
+            self.order = Some(next);
+        }
+        self.resting = false;
+        Ok(())
+    }
+
+    /// What the merge of the input did, with reasons; `None` when there was nothing to merge.
     #[must_use]
     pub fn outcome(&self) -> Option<&Outcome> {
         self.outcome.as_ref()
+    }
+
+    /// True when another chain took the place of the own proposal.
+    #[must_use]
+    pub fn switched(&self) -> bool {
+        self.switched
     }
 }
 
@@ -257,7 +291,11 @@ impl Peer {
         self.resting
     }
 
-    /// Merges, and puts own blocks behind the outcome, at time `now`.
+    /// Merges, puts own blocks behind the outcome, and merges again until nothing changes, all at time `now`.
+    ///
+    /// A merge raises an own point by one level at most, and its order counts in the next one. What is signed is the order after the last
+    /// merge: to others it is as if they had not heard of those between, which each peer is free to sign or not. So a peer that needs nobody
+    /// else signs once for a block, not once for each level.
     ///
     /// The own order never gets the time of an earlier one with other content: at a `now` that is not later than the own order, the merge
     /// waits and says [`Decision::Early`].
@@ -272,23 +310,23 @@ impl Peer {
             outcome: None,
             order: None,
             appended_from: 0,
+            switched: false,
             resting: self.resting,
         };
         let late_enough = now > self.order.timestamp;
+        let context = Context {
+            key: self.key,
+            time: now,
+            electorate: &self.electorate,
+            verify: &|signed| signed.verdict() == Verdict::Good,
+        };
         if !self.resting || input.incoming.is_some() {
-            let context = Context {
-                key: self.key,
-                time: now,
-                electorate: &self.electorate,
-                verify: &|signed| signed.verdict() == Verdict::Good,
-            };
             let mut outcome = merge(&context, &round.belief, input.incoming.as_slice())?;
             if outcome.to_sign.is_some() && !late_enough {
                 outcome.to_sign = None;
                 outcome.decision = Decision::Early;
             }
-            let still = matches!(outcome.decision, Decision::Unchanged | Decision::NoVote);
-            round.resting = still && outcome.missing().is_empty();
+            round.take_decision(&outcome);
             round.order = outcome.to_sign.clone();
             round.belief = outcome.clone().unsigned();
             round.outcome = Some(outcome);
@@ -301,8 +339,12 @@ impl Peer {
             let order = round.order.get_or_insert_with(|| self.order.clone());
             order.timestamp = now;
         }
+        if late_enough {
+            round.settle(&context)?;
+        } else {
+            round.resting &= round.order.is_none();
+        }
         if let Some(order) = &round.order {
-            round.resting = false;
             round.appended_from = if order.timestamp == self.order.timestamp {
                 self.order.blocks.count()
             } else {
@@ -329,7 +371,7 @@ impl Peer {
         if round.number != self.rounds {
             return Err(MergeError::Stale);
         }
-        let asked = round.order.is_some();
+        let mut taken = round.order.is_none();
         let mut published = None;
         let (belief, order) = match (round.order, answer) {
             (Some(order), Answer::Signed(signed)) => {
@@ -340,10 +382,12 @@ impl Peer {
                 }
                 let belief = place(&round.belief, &self.key, signed.clone())?;
                 published = Some(signed);
+                taken = true;
                 (belief, Some(order))
             }
             (Some(order), Answer::Follow) => {
                 let own = unsigned(&self.key, &order);
+                taken = true;
                 (place(&round.belief, &self.key, own)?, Some(order))
             }
             (None, Answer::Signed(_)) => return Err(MergeError::WrongSignature),
@@ -361,7 +405,7 @@ impl Peer {
         }
         self.published = published.or(self.published.take());
         let same_voters = Arc::ptr_eq(&round.electorate, &self.electorate);
-        self.resting = round.resting && !asked && same_voters;
+        self.resting = round.resting && taken && same_voters;
         self.belief = belief;
         self.rounds += 1;
         Ok(step)

@@ -88,7 +88,6 @@ fn blocks_alone_keep_the_time_of_the_order_and_fresh_orders_get_a_new_one() {
     assert_eq!(round.appended_from(), 0);
     let given = answer(1, &round);
     peer.complete(round, given).unwrap();
-    assert!(!peer.is_resting());
     let fresh = Input {
         fresh: true,
         ..Input::default()
@@ -116,7 +115,43 @@ fn a_merge_waits_until_the_clock_has_passed_the_own_order() {
         play(&mut peer, 1, T0 + 51, Input::default()),
         Some(Decision::Advanced)
     );
-    assert_eq!(peer.order().points[..], [1, 1, 0, 0]);
+    assert_eq!(peer.order().points[..], [1, 1, 1, 1]);
+}
+
+#[test]
+fn a_round_ends_where_merges_one_by_one_end_and_asks_for_one_signature() {
+    for (voters, points) in [(1, [2; 4]), (2, [2, 1, 1, 0]), (3, [2, 0, 0, 0])] {
+        let voters = self::voters(voters);
+        let blocks = [block(1, T0), block(1, T0 + 1)];
+        let own = belief(&[
+            (1, order(T0, [1, 0, 0, 0], &blocks[..1])),
+            (2, order(T0, [1, 1, 0, 0], &blocks[..1])),
+        ]);
+        let mut peer = Peer::restored(key(1), voters.clone(), own, Vector::empty(), 0).unwrap();
+        let input = Input {
+            blocks: vec![blocks[1].clone()],
+            ..Input::default()
+        };
+        let mut single = finish(1, run(1, T0 + 9, &voters, peer.belief(), &[]).unwrap());
+        let appended = single.order(&key(1)).unwrap().unwrap();
+        let appended = appended.append(&blocks[1..]).unwrap();
+        single = single.with_order(&key(1), sign(1, &appended)).unwrap();
+        loop {
+            let outcome = run(1, T0 + 9, &voters, &single, &[]).unwrap();
+            if outcome.to_sign().is_none() {
+                break;
+            }
+            single = finish(1, outcome);
+        }
+        play(&mut peer, 1, T0 + 9, input);
+        assert!(peer.is_resting());
+        assert_eq!(peer.order().blocks.count(), 2);
+        assert_eq!(
+            peer.order().points,
+            single.order(&key(1)).unwrap().unwrap().points
+        );
+        assert_eq!(peer.order().points[..], points);
+    }
 }
 
 #[test]

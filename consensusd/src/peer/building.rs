@@ -46,7 +46,7 @@ impl Core {
             && now.steady >= self.block_not_before
             && self.unfinal.len() < MAX_UNFINAL
             && self.saver.pictures_in_flight() < MAX_IN_FLIGHT;
-        if !may {
+        if !may || self.pace.until(self.queue.len(), now.steady) > now.steady {
             return;
         }
         if !propose::is_ready(self.peer.electorate(), self.peer.key()) {
@@ -74,6 +74,7 @@ impl Core {
             };
             match self.ledger.propose(*self.peer.key(), &block) {
                 Ok(()) => {
+                    self.pace.proposed(now.steady);
                     self.ask(Asked::Block, request, out);
                     self.making = Making::Asked(block, entries);
                     return;

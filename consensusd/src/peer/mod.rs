@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | [`queue`] | transactions that wait, clients that wait | `spec/05 §12` |
 //! | `building` | blocks, executed before they are proposed | `spec/05 §11`, `spec/04 §5` |
+//! | [`pace`] | when waiting transactions are worth a block | |
 //! | `rounds` | merge, own order, signatures | `spec/05 §4`, `§8` |
 //! | `executing` | from finality to results | `spec/05 §7` |
 //! | [`saving`], `sealing` | what is written down, and what waits for it | DESIGN §2 |
@@ -28,6 +29,7 @@ mod executing;
 mod gossip;
 pub mod joining;
 pub mod ledger;
+pub mod pace;
 pub mod progress;
 pub mod queue;
 mod reports;
@@ -61,6 +63,7 @@ use building::Making;
 use gossip::Gossip;
 use joining::Joined;
 use ledger::Ledger;
+use pace::Pace;
 use queue::{Entry, Queue};
 use rounds::Pending;
 use saving::Saver;
@@ -104,6 +107,7 @@ pub struct Core {
     others: Map,
     started: i64,
     queue: Queue,
+    pace: Pace,
     making: Making,
     /// Own blocks that are in the own order and not executed yet.
     unfinal: VecDeque<OwnBlock>,
@@ -225,7 +229,7 @@ impl Core {
     /// Takes in what happened. [`Core::advance`] is to follow, after this or after all that has happened.
     pub fn handle(&mut self, event: Event, now: Now, out: &mut Vec<Action>) {
         match event {
-            Event::Transactions(list) => self.submit(list, out),
+            Event::Transactions(list) => self.submit(list, now, out),
             Event::Belief {
                 connection,
                 trusted,
@@ -293,14 +297,15 @@ impl Core {
     }
 
     /// Milliseconds until something is due.
-    fn wait(&self, now: Now) -> u64 {
+    fn wait(&mut self, now: Now) -> u64 {
         const IDLE: u64 = 1_000;
         let until = |time: u64| time.saturating_sub(now.steady);
         let mut wait = IDLE
             .min(self.gossip.wait(now))
             .min(self.connectivity.wait(now.steady));
         if self.round.is_none() && !self.compacting {
-            let order = if self.peer.is_resting() && !self.wants_fresh() {
+            let waits = self.wants_fresh() || matches!(self.making, Making::Made(..));
+            let order = if self.peer.is_resting() && !waits {
                 IDLE
             } else {
                 let ahead = self.peer.order().timestamp.saturating_add(1) - now.wall;
@@ -309,7 +314,8 @@ impl Core {
             wait = wait.min(order.max(until(self.order_not_before)).max(1));
         }
         if !self.queue.is_empty() && self.making.is_idle() {
-            wait = wait.min(until(self.block_not_before).max(1));
+            let pace = self.pace.until(self.queue.len(), now.steady);
+            wait = wait.min(until(self.block_not_before.max(pace)).max(1));
         }
         if self.execute_not_before > now.steady {
             wait = wait.min(until(self.execute_not_before));
@@ -321,8 +327,9 @@ impl Core {
     }
 
     /// Takes transactions of clients into the queue.
-    fn submit(&mut self, list: Vec<Submitted>, out: &mut Vec<Action>) {
+    fn submit(&mut self, list: Vec<Submitted>, now: Now, out: &mut Vec<Action>) {
         let mut replies = Vec::new();
+        self.pace.arrived(list.len() as u64, now.steady);
         for submitted in list {
             let Requester { connection, id } = submitted.requester;
             if self.connectivity.is_cut_off() {

@@ -46,9 +46,13 @@ impl Core {
         let late = now.wall > self.peer.order().timestamp;
         let may_sign = self.key.signs() && now.steady >= self.order_not_before;
         let fresh = self.fresh && may_sign && late && now.wall > self.fresh_after;
+        // In the next millisecond the levels can be raised together with it, for one signature.
+        let soon = now.wall == self.peer.order().timestamp;
         let block = match &self.making {
             // Behind an order that the signer knows, or in one with a time of its own.
-            Making::Made(signed, _) if may_sign && (fresh || !self.fresh) => Some(signed.clone()),
+            Making::Made(signed, _) if may_sign && !soon && (fresh || !self.fresh) => {
+                Some(signed.clone())
+            }
             _ => None,
         };
         let offers = self.gossip.offers.len();
@@ -163,10 +167,7 @@ impl Core {
             (Answer::Follow, Some(_)) => self.require_fresh(now),
             _ => {}
         }
-        let switched = matches!(
-            round.outcome(),
-            Some(outcome) if outcome.decision == Decision::Switched
-        );
+        let switched = round.switched();
         let step = match self.peer.complete(round, answer) {
             Ok(step) => step,
             Err(error) => {

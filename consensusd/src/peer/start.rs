@@ -120,6 +120,7 @@ impl Core {
         let connectivity = super::Connectivity::new(config.window, now.steady);
         Ok(Self {
             queue: Queue::new(config.queue),
+            pace: super::pace::Pace::default(),
             config,
             shelf,
             peer,
