@@ -18,8 +18,8 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::remote::{connect, form, no_answer};
 
-/// Cells that are read of a network at most: what is looked at here is a small part of a state.
-const MAX_CELLS: usize = 200_000;
+/// Bytes of cells that are read of a network at most: what is looked at here is a small part of a state.
+const MAX_BYTES: usize = 200_000_000;
 /// Between two looks at a state that is to change.
 const LOOK: Timespec = Timespec {
     tv_sec: 0,
@@ -39,8 +39,16 @@ pub(crate) struct Chain {
 /// A connection, and the cells that came over it.
 struct Link {
     client: Mutex<Client>,
-    cells: Mutex<HashMap<Hash, Cell>>,
+    cells: Mutex<Known>,
     own: Weak<Self>,
+}
+
+/// Cells that have arrived.
+#[derive(Default)]
+struct Known {
+    cells: HashMap<Hash, Cell>,
+    /// Length of their encodings.
+    bytes: usize,
 }
 
 /// One state of a network.
@@ -172,7 +180,7 @@ impl Link {
         self.client.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn cells(&self) -> MutexGuard<'_, HashMap<Hash, Cell>> {
+    fn known(&self) -> MutexGuard<'_, Known> {
         self.cells.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -187,22 +195,28 @@ impl Link {
             .upgrade()
             .ok_or_else(|| failure("the connection has ended"))?;
         let decoder = Decoder::with_source(source);
-        if self.cells().len() + hashes.len() > MAX_CELLS {
-            return Err(failure("more cells than are ever needed here"));
-        }
         let answer = self
             .client()
             .data(hashes)
             .map_err(|error| failure(&error.to_string()))?;
         let mut found = Vec::with_capacity(hashes.len());
+        let mut length = 0;
         for (hash, cell) in hashes.iter().zip(answer) {
             // What came along is left: only what was asked for has been compared with its hash.
             let bytes = cell.ok_or(CellError::Missing(*hash))?.encode();
+            length += bytes.len();
             let cell = decode_stored(*hash, &bytes, &decoder);
             found.push(cell.map_err(|error| failure(&error.to_string()))?);
         }
-        self.cells()
+        let mut known = self.known();
+        known.bytes += length;
+        if known.bytes > MAX_BYTES {
+            return Err(failure("more than is ever needed here"));
+        }
+        known
+            .cells
             .extend(hashes.iter().copied().zip(found.iter().cloned()));
+        drop(known);
         Ok(found)
     }
 
@@ -213,8 +227,8 @@ impl Link {
         loop {
             level.sort_unstable();
             level.dedup();
-            let known = self.cells();
-            level.retain(|hash| !known.contains_key(hash));
+            let known = self.known();
+            level.retain(|hash| !known.cells.contains_key(hash));
             drop(known);
             if level.is_empty() {
                 return Ok(());
@@ -230,7 +244,7 @@ impl Link {
 
 impl Source for Link {
     fn load(&self, hash: &Hash) -> Result<Cell, CellError> {
-        let known = self.cells().get(hash).cloned();
+        let known = self.known().cells.get(hash).cloned();
         match known {
             Some(cell) => Ok(cell),
             None => self.fetch(&[*hash])?.pop().ok_or(CellError::Missing(*hash)),
