@@ -13,7 +13,8 @@ settings! {
     peer: Peer {
         /// Public key of the peer, 64 hexadecimal digits. The key store holds the private key under it.
         key ("peer.key"): Option<Key> = "",
-        /// Hash of the genesis state, 64 hexadecimal digits: the network that this peer belongs to.
+        /// Hash of the genesis state, 64 hexadecimal digits: the network that this peer belongs to. Without it, the network that the peers of
+        /// `network.peers` are of: they are asked at the first start, nobody vouches for the answer, and it is kept.
         network ("peer.network"): Option<Key> = "",
         /// File with the genesis state, one message of cells. Read when the store holds no state of the network yet.
         genesis ("peer.genesis"): Option<PathBuf> = "",

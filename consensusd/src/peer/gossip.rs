@@ -55,7 +55,7 @@ pub(super) struct Gossip {
     /// How others behave.
     pub(super) conduct: Conduct,
     poll: Option<Poll>,
-    tickets: u64,
+    pub(super) tickets: u64,
     turn: usize,
     last_broadcast: u64,
     last_heard: u64,

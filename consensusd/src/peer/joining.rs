@@ -6,7 +6,7 @@
 use cells::{Cell, Hash, Source};
 use signing::Now;
 
-use super::acquisition::{Acquired, Failure, Fetcher, Wanted};
+use super::acquisition::{Failure, Fetcher, Wanted};
 use super::event::{
     Action, AlarmKind, Channel, Connection, Event, Outgoing, Reach, Request, Target,
 };
@@ -41,8 +41,10 @@ pub struct Joined {
     pub reach: Option<Reach>,
     /// What the store was given.
     pub saver: Saver,
-    /// What was acquired.
-    pub acquired: Acquired,
+    /// What is known of those that were asked.
+    pub fetcher: Fetcher,
+    /// Number of the last request.
+    pub tickets: u64,
 }
 
 impl Joining {
@@ -73,7 +75,8 @@ impl Joining {
             opened: std::mem::take(&mut self.opened),
             reach: self.reach.take(),
             saver: std::mem::take(&mut self.saver),
-            acquired: self.fetcher.acquired(),
+            fetcher: std::mem::take(&mut self.fetcher),
+            tickets: self.tickets,
         }
     }
 

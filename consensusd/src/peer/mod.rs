@@ -58,7 +58,6 @@ pub use reports::Report;
 pub use start::StartError;
 
 use crate::source::Shelf;
-use acquisition::Fetcher;
 use building::Making;
 use gossip::Gossip;
 use joining::Joined;
@@ -220,10 +219,18 @@ pub enum Next {
 }
 
 impl Core {
-    /// Takes over what was done before there was a peer; nothing has happened since the start.
-    pub fn take_over(&mut self, joined: Joined) {
+    /// Takes over what was done before there was a peer. Nothing has happened since the start but that channels were opened.
+    pub fn take_over(&mut self, joined: Joined, now: Now, out: &mut Vec<Action>) {
         self.saver = joined.saver;
-        self.gossip.fetcher = Fetcher::counting_on(joined.acquired);
+        self.gossip.fetcher = joined.fetcher;
+        // Answers to what was asked before must not be taken for others.
+        self.gossip.tickets = self.gossip.tickets.max(joined.tickets);
+        for connection in joined.opened {
+            self.handle(Event::Opened(connection), now, out);
+        }
+        if let Some(reach) = joined.reach {
+            self.handle(Event::Reach(reach), now, out);
+        }
     }
 
     /// Takes in what happened. [`Core::advance`] is to follow, after this or after all that has happened.

@@ -410,22 +410,15 @@ impl Worker<'_> {
         if core.is_ready_at_once() {
             self.ready()?;
         }
-        let mut joined = self.joining.end();
-        let (opened, reach) = (std::mem::take(&mut joined.opened), joined.reach.take());
-        core.take_over(joined);
-        self.core = Some(core);
         // Channels that were opened before; that to the store has been in use.
         for channel in [Channel::Net, Channel::Key] {
             if self.writing[place(channel)].is_some() {
-                self.happen(Event::Link(to_peer(channel), true), now);
+                let event = Event::Link(to_peer(channel), true);
+                core.handle(event, now, &mut self.out);
             }
         }
-        for connection in opened {
-            self.happen(Event::Opened(connection), now);
-        }
-        if let Some(reach) = reach {
-            self.happen(Event::Reach(reach), now);
-        }
+        core.take_over(self.joining.end(), now, &mut self.out);
+        self.core = Some(core);
         Ok(())
     }
 

@@ -1,15 +1,20 @@
 //! Networks of whole peers on this machine, made by `convexctl local start`, and what tests do to them.
 #![forbid(unsafe_code)]
 
+mod archive;
 mod control;
 mod mixed;
 mod network;
 mod programs;
 mod reference;
+mod relay;
 mod theirs;
 mod work;
 
+pub use archive::Archive;
 pub use mixed::Mixed;
 pub use network::{Agreement, Network};
+pub use reference::Reference;
+pub use relay::{Manner, Relay};
 pub use theirs::{Standing, Theirs};
 pub use work::{Tally, Work};

@@ -23,6 +23,8 @@ pub struct Mixed {
     /// The accounts.
     pub work: Work,
     ours: usize,
+    /// Ours that are in the places of the reference's.
+    stand_ins: Vec<usize>,
     /// State hash by the number of executed blocks, as the first peer had it that was seen there, and which one that was.
     chronicle: HashMap<u64, (String, usize)>,
     sightings: usize,
@@ -56,6 +58,7 @@ impl Mixed {
             theirs,
             work: work.expect("accounts"),
             ours: ours.len(),
+            stand_ins: Vec::new(),
             chronicle: HashMap::new(),
             sightings: 0,
         }
@@ -82,6 +85,14 @@ impl Mixed {
         self.theirs[number].start(&genesis)
     }
 
+    /// One of ours runs in the place of one of the reference's, or does so no longer.
+    pub fn ours_is(&mut self, peer: usize, there: bool) {
+        self.stand_ins.retain(|other| *other != peer);
+        if there {
+            self.stand_ins.push(peer);
+        }
+    }
+
     /// Number and address of each peer that runs, ours first.
     #[must_use]
     pub fn running(&self) -> Vec<(usize, String)> {
@@ -100,7 +111,7 @@ impl Mixed {
     pub fn look(&mut self) -> Vec<Option<(u64, String)>> {
         let mut seen = Vec::new();
         for (peer, _) in self.running() {
-            let standing = if peer < self.ours {
+            let standing = if peer < self.ours || self.stand_ins.contains(&peer) {
                 self.network.standing(peer).map(|at| {
                     let Agreement { executed, state } = at;
                     (executed, state.iter().map(|b| format!("{b:02x}")).collect())

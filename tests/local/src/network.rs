@@ -10,6 +10,7 @@ use cells::{Cell, Decoder, Signed};
 use client::{Client, ClientError};
 use cvm::state::{Kind, State, Transaction};
 use ipc::Role;
+use ipc::control::PeerStatus;
 use keys::{KeyStore, Passphrase, Seed};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -240,6 +241,49 @@ impl Network {
         }
     }
 
+    /// Stops a peer in good order: its store is a plain Etch file then.
+    ///
+    /// # Panics
+    /// When it does not run, or does not end.
+    pub fn stop(&mut self, peer: usize) {
+        let process = self.peers[peer].take().expect("a peer that runs");
+        pidfd_send_signal(&process, Signal::TERM).expect("the process runs");
+        assert!(ends(&process), "it ends");
+    }
+
+    /// The store of a peer.
+    #[must_use]
+    pub fn store(&self, peer: usize) -> PathBuf {
+        self.directory(peer).join("store/peer.etch")
+    }
+
+    /// Gives a peer that does not run this file as its store.
+    ///
+    /// # Panics
+    /// When it can't be copied.
+    pub fn give_store(&self, peer: usize, file: &Path) {
+        let store = self.store(peer);
+        let directory = store.parent().expect("a directory");
+        if directory.exists() {
+            fs::remove_dir_all(directory).expect("the old store is removed");
+        }
+        let private = |mode| std::os::unix::fs::PermissionsExt::from_mode(mode);
+        fs::create_dir(directory).expect("a directory");
+        fs::set_permissions(directory, private(0o700)).expect("permissions");
+        fs::copy(file, &store).expect("a copy");
+        fs::set_permissions(&store, private(0o600)).expect("permissions");
+        if rustix::process::geteuid().is_root() {
+            // The user of `stored` is the first of them.
+            let path = self.directory(peer).join("convexd.toml");
+            let text = fs::read_to_string(path).expect("a configuration");
+            let users = text.lines().find_map(|line| line.strip_prefix("users = "));
+            let user = users.and_then(|users| users.trim_matches('"').parse().ok());
+            for path in [directory, &store] {
+                std::os::unix::fs::chown(path, user, user).expect("another owner");
+            }
+        }
+    }
+
     /// Kills a worker of a peer, whose supervisor starts another one.
     ///
     /// # Panics
@@ -261,6 +305,16 @@ impl Network {
         fs::remove_dir_all(self.directory(peer).join("store")).expect("the store is removed");
     }
 
+    /// Takes away what a peer may have stored.
+    ///
+    /// # Panics
+    /// When it can't be removed.
+    pub fn empty_store_if_any(&self, peer: usize) {
+        if self.directory(peer).join("store").exists() {
+            self.empty_store(peer);
+        }
+    }
+
     /// Takes away all that a peer has stored, and the file with the genesis state: what remains are key, network and the hosts of others.
     ///
     /// # Panics
@@ -275,12 +329,52 @@ impl Network {
     /// # Panics
     /// When it has none.
     pub fn forget_genesis(&self, peer: usize) {
+        self.remove_setting(peer, "genesis");
+    }
+
+    /// Takes a line that begins like this out of the configuration of a peer.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn remove_setting(&self, peer: usize, start: &str) {
         let path = self.directory(peer).join("convexd.toml");
         let text = fs::read_to_string(&path).expect("a configuration");
-        let kept = text.lines().filter(|line| !line.starts_with("genesis"));
+        let kept = text.lines().filter(|line| !line.starts_with(start));
         let kept: Vec<&str> = kept.collect();
         assert!(kept.len() < text.lines().count(), "{text}");
         fs::write(path, kept.join("\n")).expect("a configuration");
+    }
+
+    /// Names the peers that a peer connects to.
+    ///
+    /// # Panics
+    /// When its configuration can't be changed.
+    pub fn name_peers(&self, peer: usize, peers: &[&str]) {
+        let path = self.directory(peer).join("convexd.toml");
+        let text = fs::read_to_string(&path).expect("a configuration");
+        let line = format!("peers = {peers:?}");
+        let changed = text.lines().map(|old| match old.starts_with("peers =") {
+            true => line.as_str(),
+            false => old,
+        });
+        let changed: Vec<&str> = changed.collect();
+        assert!(changed.contains(&line.as_str()), "{text}");
+        fs::write(path, changed.join("\n")).expect("a configuration");
+    }
+
+    /// What a peer says of itself.
+    ///
+    /// # Panics
+    /// When it says nothing.
+    #[must_use]
+    pub fn status(&self, peer: usize) -> PeerStatus {
+        control::status(&self.directory(peer).join("run")).expect("a status")
+    }
+
+    /// What a peer has logged since its start.
+    #[must_use]
+    pub fn log(&self, peer: usize) -> String {
+        fs::read_to_string(self.directory(peer).join("log")).unwrap_or_default()
     }
 
     /// Starts a peer that was killed; answers how long it took until its supervisor told its status.

@@ -11,7 +11,7 @@ const SKIPPED: i32 = 77;
 
 /// A process with peers of the reference.
 #[derive(Debug)]
-pub(crate) struct Reference {
+pub struct Reference {
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
@@ -23,7 +23,7 @@ impl Reference {
     /// # Panics
     /// When it can't be built or started.
     #[must_use]
-    pub(crate) fn start(options: &str) -> Option<Self> {
+    pub fn start(options: &str) -> Option<Self> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../interop/run-oracle");
         let built = Command::new(&script).arg("--build-only").status();
         let built = built.expect("the script runs");
@@ -52,7 +52,7 @@ impl Reference {
     ///
     /// # Panics
     /// When it fails.
-    pub(crate) fn ask(&mut self, request: &str) -> Value {
+    pub fn ask(&mut self, request: &str) -> Value {
         writeln!(self.input, "{request}").expect("the line server runs");
         let mut line = String::new();
         self.output.read_line(&mut line).expect("an answer");

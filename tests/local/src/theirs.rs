@@ -92,6 +92,21 @@ impl Theirs {
         true
     }
 
+    /// Ends it in good order.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn stop(&mut self) {
+        let (mut process, number) = self.process.take().expect("a peer that runs");
+        process.ask(&format!("peer-stop {number}"));
+    }
+
+    /// The file of its store.
+    #[must_use]
+    pub fn store(&self) -> &Path {
+        &self.store
+    }
+
     /// Kills its process.
     pub fn kill(&mut self) {
         // Dropped, it is killed and waited for.

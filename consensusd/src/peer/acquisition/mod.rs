@@ -148,15 +148,6 @@ pub struct Ended {
 }
 
 impl Fetcher {
-    /// One that goes on counting.
-    #[must_use]
-    pub fn counting_on(acquired: Acquired) -> Self {
-        Self {
-            acquired,
-            ..Self::default()
-        }
-    }
-
     /// What was acquired so far.
     #[must_use]
     pub fn acquired(&self) -> Acquired {
@@ -279,10 +270,16 @@ impl Fetcher {
         if self.goals.is_empty() || shelf.fetched_bytes() >= MAX_UNWRITTEN {
             return requests;
         }
+        // Who is late with an answer is asked for nothing else meanwhile.
+        let late = self.asked.values().filter(|asked| now >= asked.at + HURRY);
+        let late: Vec<Connection> = late.map(|asked| asked.source).collect();
         let mut any = true;
         while any {
             any = false;
             for (source, most) in self.sources.free(now) {
+                if late.contains(&source) {
+                    continue;
+                }
                 let Some(hashes) = self.pick(source, most, now) else {
                     continue;
                 };

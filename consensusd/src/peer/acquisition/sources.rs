@@ -6,8 +6,9 @@ use super::super::event::Connection;
 const PER_SOURCE: usize = 4;
 /// Least hashes in a request to a source that is slow.
 const LEAST: usize = 8;
-/// Wait after a first failure, milliseconds; it doubles up to [`MAX_WAIT`].
+/// Wait after a first failure, milliseconds, and after a first request without an answer; it doubles up to [`MAX_WAIT`].
 const FIRST_WAIT: u64 = 250;
+const SILENT_WAIT: u64 = 1_000;
 const MAX_WAIT: u64 = 30_000;
 /// How long nobody asks who sent something else than what was asked for, milliseconds.
 const LIE_WAIT: u64 = 600_000;
@@ -75,12 +76,12 @@ impl Sources {
         honest.map(|source| source.connection).collect()
     }
 
-    /// Those that may be asked now and how many hashes at once, the least busy first.
+    /// Those that may be asked now and how many hashes at once: those without failures first, and among them the least busy.
     #[must_use]
     pub fn free(&self, now: u64) -> Vec<(Connection, usize)> {
         let free = |source: &&Source| now >= source.not_before && source.open < PER_SOURCE;
         let mut free: Vec<&Source> = self.list.iter().filter(free).collect();
-        free.sort_by_key(|source| source.open);
+        free.sort_by_key(|source| (source.failures, source.open));
         let told = |source: &Source| (source.connection, source.most);
         free.into_iter().map(told).collect()
     }
@@ -126,7 +127,11 @@ impl Sources {
         let Some(source) = self.find(connection) else {
             return;
         };
-        let doubled = FIRST_WAIT << source.failures.min(16);
+        let first = match fault {
+            Fault::Silent => SILENT_WAIT,
+            _ => FIRST_WAIT,
+        };
+        let doubled = first << source.failures.min(16);
         source.failures += 1;
         source.not_before = now + doubled.min(MAX_WAIT);
         match fault {
