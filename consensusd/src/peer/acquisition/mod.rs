@@ -132,8 +132,8 @@ struct Asked {
     source: Connection,
     hashes: Vec<Hash>,
     at: u64,
-    /// Somebody else was asked for the same.
-    twice: bool,
+    /// Who else was asked for the same.
+    also: Vec<Connection>,
 }
 
 /// An acquisition that is over.
@@ -280,7 +280,9 @@ impl Fetcher {
                 if late.contains(&source) {
                     continue;
                 }
-                let Some(hashes) = self.pick(source, most, now) else {
+                let usable = |home| self.sources.may_answer(home, now) && !late.contains(&home);
+                let alone: Vec<Connection> = self.homes().filter(|home| usable(*home)).collect();
+                let Some(hashes) = self.pick(source, most, &alone, now) else {
                     continue;
                 };
                 for hash in &hashes {
@@ -292,7 +294,7 @@ impl Fetcher {
                     source,
                     hashes: hashes.clone(),
                     at: now,
-                    twice: false,
+                    also: Vec::new(),
                 };
                 self.asked.insert(*ticket, asked);
                 requests.push((*ticket, source, hashes));
@@ -302,11 +304,30 @@ impl Fetcher {
         requests
     }
 
-    fn pick(&mut self, source: Connection, most: usize, now: u64) -> Option<Vec<Hash>> {
+    /// Those that named what is being acquired.
+    fn homes(&self) -> impl Iterator<Item = Connection> + '_ {
+        self.goals.iter().filter_map(|goal| goal.from)
+    }
+
+    /// What to ask a source for. Those who are `alone` need no help with little: who has named something has all of it, others may not.
+    fn pick(
+        &mut self,
+        source: Connection,
+        most: usize,
+        alone: &[Connection],
+        now: u64,
+    ) -> Option<Vec<Hash>> {
         if self.asked.len() >= MAX_ASKED {
             return None;
         }
         for goal in self.goals.iter_mut().filter(|goal| goal.failure.is_none()) {
+            let others = goal.from.filter(|home| *home != source);
+            if others.is_some_and(|home| alone.contains(&home))
+                && goal.tree.waiting() <= FEW
+                && !goal.tree.has_scarce()
+            {
+                continue;
+            }
             let mut most = most;
             if goal.tree.is_broad() {
                 if self.asked.len() >= FEW_ASKED {
@@ -328,10 +349,11 @@ impl Fetcher {
         if !self.sources.is_idle(source) {
             return None;
         }
-        let late =
-            |asked: &&mut Asked| !asked.twice && asked.source != source && now >= asked.at + HURRY;
+        let late = |asked: &&mut Asked| {
+            asked.source != source && !asked.also.contains(&source) && now >= asked.at + HURRY
+        };
         let late = self.asked.values_mut().find(late)?;
-        late.twice = true;
+        late.also.push(source);
         Some(late.hashes.clone())
     }
 
@@ -400,13 +422,14 @@ impl Fetcher {
                         return;
                     };
                     self.sources.over(asked.source);
-                    let fault = self.take_in(&asked, values, now, shelf);
-                    match fault {
-                        None => {
+                    match self.take_in(&asked, values, now, shelf) {
+                        Ok(useful) => {
                             self.acquired.answers += 1;
-                            self.sources.useful(asked.source);
+                            if useful {
+                                self.sources.useful(asked.source);
+                            }
                         }
-                        Some(fault) => {
+                        Err(fault) => {
                             self.acquired.failures += 1;
                             self.sources.failed(asked.source, fault, now);
                         }
@@ -421,14 +444,16 @@ impl Fetcher {
         }
     }
 
+    /// Takes in what came of a request; answers whether there was anything.
     fn take_in(
         &mut self,
         asked: &Asked,
         values: &cells::Vector,
         now: u64,
         shelf: &Shelf,
-    ) -> Option<Fault> {
+    ) -> Result<bool, Fault> {
         let mut useful = false;
+        let mut left_out = false;
         let mut lied = values.count() != asked.hashes.len() as u64;
         let mut elements = values.iter_refs();
         for hash in &asked.hashes {
@@ -448,7 +473,10 @@ impl Fetcher {
                     self.arrived(*hash, cell, now, shelf);
                 }
                 // Named but left out, since the answer would have been too long.
-                None if element.hash() == *hash => self.lacks(hash, None),
+                None if element.hash() == *hash => {
+                    left_out = true;
+                    self.lacks(hash, None);
+                }
                 _ => {
                     lied = true;
                     self.lacks(hash, None);
@@ -456,9 +484,10 @@ impl Fetcher {
             }
         }
         match (lied, useful) {
-            (true, _) => Some(Fault::Lied),
-            (false, true) => None,
-            (false, false) => Some(Fault::Useless),
+            (true, _) => Err(Fault::Lied),
+            (false, false) if left_out => Err(Fault::Useless),
+            // Not to have something is no fault; it is not asked for that again.
+            (false, useful) => Ok(useful),
         }
     }
 

@@ -86,6 +86,13 @@ impl Sources {
         free.into_iter().map(told).collect()
     }
 
+    /// True when it may be asked, now or when it has answered something else.
+    #[must_use]
+    pub fn may_answer(&self, connection: Connection, now: u64) -> bool {
+        let mut list = self.list.iter();
+        list.any(|source| source.connection == connection && now >= source.not_before)
+    }
+
     /// True when nothing is being asked there.
     #[must_use]
     pub fn is_idle(&self, connection: Connection) -> bool {

@@ -143,10 +143,16 @@ impl Tree {
         taken
     }
 
-    /// True when something can be asked for.
+    /// Number of cells that nobody is asked for, at most.
     #[must_use]
-    pub fn wants(&self) -> bool {
-        !self.wanted.is_empty() || !self.scarce.is_empty()
+    pub fn waiting(&self) -> usize {
+        self.wanted.len()
+    }
+
+    /// True when there are some that not everybody has.
+    #[must_use]
+    pub fn has_scarce(&self) -> bool {
+        !self.scarce.is_empty()
     }
 
     /// Nobody is being asked for this cell any more, and it did not come; `without` has said not to have it. False when it does not
