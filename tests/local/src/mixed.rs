@@ -42,7 +42,7 @@ impl Mixed {
         let mut work = None;
         let network = Network::prepare(count, |state, peers| {
             for ((key, endpoint), stake) in peers.iter().zip(&stakes) {
-                set_peer(state, key, endpoint, stake * 1_000_000_000_000);
+                register(state, key, endpoint, stake * 1_000_000_000_000);
             }
             work = Some(Work::endow(state, count));
         });
@@ -269,8 +269,11 @@ impl Mixed {
     }
 }
 
-/// Stake and host of a peer.
-fn set_peer(state: &mut State, key: &[u8; 32], endpoint: &str, stake: i64) {
+/// Gives a peer of a state its stake, in coppers, and its host.
+///
+/// # Panics
+/// When the state has no such peer.
+pub fn register(state: &mut State, key: &[u8; 32], endpoint: &str, stake: i64) {
     let old = state.peer(key).expect("in memory").expect("a peer");
     let mut peer = PeerStatus::new(old.controller.expect("a controller"), stake);
     let url = Cell::from(format!("tcp://{endpoint}").as_str());

@@ -531,6 +531,11 @@ impl Network {
         client.transact(Signed::sign(&key, transaction.to_cell()))
     }
 
+    /// The last transfer was not taken: the next one has its sequence number.
+    pub fn take_back(&mut self) {
+        self.sequence -= 1;
+    }
+
     /// The ends of all logs, for who has to find out what went wrong.
     fn logs(&self) -> String {
         let log = |peer| {
