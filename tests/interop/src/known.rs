@@ -125,6 +125,14 @@ pub const REWRITES: &[Rewrite] = &[
         line: PEER_METADATA,
         change: |form| unstaked(&sequenced(form)),
     },
+    Rewrite {
+        line: MOD,
+        change: by_positive,
+    },
+    Rewrite {
+        line: MOD,
+        change: |form| by_positive(&unstaked(&sequenced(form))),
+    },
 ];
 
 /// Functions after which peers have other metadata.
@@ -157,6 +165,17 @@ fn sequenced(form: &Form) -> Form {
     })
 }
 
+/// The program with the size of each divisor of a `mod` in place of the divisor.
+fn by_positive(form: &Form) -> Form {
+    form.rewritten(&|items| match items {
+        [Form::Atom(name), dividend, divisor] if name.trim_start_matches("#8/") == "mod" => {
+            let size = Form::call("abs", [divisor.clone()]);
+            Some(Form::call("mod", [dividend.clone(), size]))
+        }
+        _ => None,
+    })
+}
+
 /// The program without what changes a peer's stake or data.
 fn unstaked(form: &Form) -> Form {
     form.rewritten(&|items| {
@@ -183,6 +202,14 @@ mod tests {
         assert_eq!(mapped.to_string(), "(mapcat f (vec x) (vec y))");
         let plain = Form::call("inc", [Form::atom("2")]);
         assert_eq!(sequenced(&plain), plain);
+    }
+
+    #[test]
+    fn divisors_of_mod_are_made_positive() {
+        let program = Form::call("inc", [Form::call("mod", ["x", "y"].map(Form::atom))]);
+        assert_eq!(by_positive(&program).to_string(), "(inc (mod x (abs y)))");
+        let other = Form::call("mod", [Form::atom("x")]);
+        assert_eq!(by_positive(&other), other);
     }
 
     #[test]

@@ -46,6 +46,7 @@ pub(super) const NATIVES: &[Native] = &[
         examples: &[
             ("(call* #99999999 0 'f)", "!:NOBODY"),
             ("(call* *address* -1 'f)", "!:ARGUMENT"),
+            ("(call* *address* 1000000000000000000 'f)", "!:FUNDS"),
             ("(call* :a 0 'f)", "!:CAST"),
             ("(call* *address* 0 'no-such-function)", "!:STATE"),
         ],
@@ -66,6 +67,7 @@ pub(super) const NATIVES: &[Native] = &[
             ("(callable? (deploy nil))", "true"),
             ("(lookup (deploy '(def a 1)) a)", "1"),
             ("(deploy '(fail :OOPS 1))", "!:OOPS"),
+            ("(deploy '(def 1 2))", "!:COMPILE"),
         ],
         run: deploy,
     },

@@ -178,6 +178,11 @@ pub(super) const NATIVES: &[Native] = &[
         examples: &[
             ("(compile '(do 1 2))", "(do 1 2)"),
             ("(compile '(def 1 2))", "!:COMPILE"),
+            ("(compile '(fn 1))", "!:SYNTAX"),
+            (
+                "(compile (loop [form :a n 300] (cond (= n 0) form (recur [form] (dec n)))))",
+                "!:DEPTH",
+            ),
         ],
         run: compile,
     },
@@ -199,6 +204,10 @@ pub(super) const NATIVES: &[Native] = &[
             ("(expand '(a b))", "(a b)"),
             ("(expand 'a (fn [x e] [x]))", "[a]"),
             ("(expand 'a 1)", "!:CAST"),
+            (
+                "(expand (loop [form :a n 300] (cond (= n 0) form (recur [form] (dec n)))))",
+                "!:DEPTH",
+            ),
         ],
         run: expand,
     },
@@ -220,6 +229,10 @@ pub(super) const NATIVES: &[Native] = &[
             ("(*initial-expander* 'a *initial-expander*)", "a"),
             ("(*initial-expander* '[a b] (fn [x e] 1))", "[1 1]"),
             ("(*initial-expander* 'a :b)", "!:CAST"),
+            (
+                "(*initial-expander* (loop [form :a n 300] (cond (= n 0) form (recur [form] (dec n)))) *initial-expander*)",
+                "!:DEPTH",
+            ),
         ],
         run: initial_expander,
     },
@@ -333,4 +346,37 @@ fn initial_expander(ctx: &mut Context<'_>, args: &mut [Cell]) -> Outcome {
     }
     let (form, cont) = (args[0].clone(), args[1].clone());
     ctx.initial_expander(&form, &cont)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::context::{Context, Machine, Start};
+    use crate::exit::Exit;
+    use crate::juice;
+    use crate::rules::Rules;
+    use crate::testing::{USER, small_state};
+
+    #[test]
+    fn nothing_is_scheduled_for_a_time_before_that_of_any_network() {
+        for (now, time, expected) in [(-5, -3, ":STATE"), (-5, 0, "0"), (-5, 3, "3"), (7, -3, "7")]
+        {
+            let (mut machine, mut state) = (Machine::new(Rules::latest()), small_state());
+            state.globals_mut().timestamp = now;
+            let start = Start {
+                origin: USER,
+                limit: juice::TRANSACTION_LIMIT,
+                location: (0, 0),
+                signer: None,
+                peer: None,
+            };
+            let source = format!("(schedule* {time} (compile 1))");
+            let form = crate::reader::read(&source).unwrap();
+            let seen = match Context::new(&mut machine, &mut state, start).run(&form) {
+                Ok(value) => value.to_string(),
+                Err(Exit::Error(error)) => error.code.to_string(),
+                Err(other) => format!("{other:?}"),
+            };
+            assert_eq!(seen, expected, "{source} at {now}");
+        }
+    }
 }

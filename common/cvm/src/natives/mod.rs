@@ -181,6 +181,7 @@ pub(crate) fn table_0_8_5() -> &'static Table {
 
 #[cfg(test)]
 mod tests {
+    use crate::exit::Code;
     use crate::rules::Rules;
     use crate::testing::eval;
 
@@ -198,6 +199,31 @@ mod tests {
             }
         }
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn every_error_that_a_function_is_said_to_raise_is_raised_by_an_example() {
+        // What takes integers of more than 4,096 bytes, a macro of the library, or a network whose time has not begun has
+        // a test of its own.
+        let elsewhere = [
+            ("*", Code::Argument),
+            ("+", Code::Argument),
+            ("-", Code::Argument),
+            ("abs", Code::Argument),
+            ("compile", Code::Expand),
+            ("schedule*", Code::State),
+        ];
+        let mut missing = Vec::new();
+        for native in Rules::latest().natives() {
+            for (code, _) in native.errors {
+                let raised = format!("!:{}", code.name());
+                if !native.examples.iter().any(|(_, value)| *value == raised) {
+                    missing.push((native.symbol, *code));
+                }
+            }
+        }
+        missing.sort_unstable();
+        assert_eq!(missing, elsewhere);
     }
 
     #[test]

@@ -40,6 +40,10 @@ pub(super) const NATIVES: &[Native] = &[
                 "(set-stake 0x1234567812345678123456781234567812345678123456781234567812345678 1)",
                 "!:STATE",
             ),
+            (
+                "(do (create-peer *key* 1000) (set-stake *key* 1000000000000000000))",
+                "!:FUNDS",
+            ),
         ],
         run: set_stake,
     },
@@ -72,6 +76,11 @@ pub(super) const NATIVES: &[Native] = &[
                 "!:ARGUMENT",
             ),
             ("(create-peer 0x12 1000)", "!:CAST"),
+            (
+                "(do (create-peer *key* 1000) (create-peer *key* 1000))",
+                "!:STATE",
+            ),
+            ("(create-peer *key* 1000000000000000000)", "!:FUNDS"),
         ],
         run: create_peer,
     },
@@ -128,6 +137,14 @@ pub(super) const NATIVES: &[Native] = &[
             (
                 "(do (create-peer *key* 1000) (set-peer-stake *key* 400))",
                 "-600",
+            ),
+            (
+                "(do (create-peer *key* 1000) (set-peer-stake *key* -1))",
+                "!:ARGUMENT",
+            ),
+            (
+                "(do (create-peer *key* 1000) (set-peer-stake *key* 1000000000000000000))",
+                "!:FUNDS",
             ),
             ("(set-peer-stake *key* 1)", "!:STATE"),
             ("(set-peer-stake 0x12 1)", "!:CAST"),
