@@ -32,7 +32,7 @@ pub enum JournalError {
     InUse,
     /// Others than its owner can write to it.
     #[error(
-        "the journal of keyd can be changed by others (owner {owner}, mode {mode:04o}): run chmod 600 on it, and chown to the user of keyd"
+        "the journal of keyd can be changed by others (owner {owner}, mode {mode:04o}): run chmod 600 on it, and chown to the user of the supervisor"
     )]
     Exposed {
         /// Its owner.
@@ -69,18 +69,18 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Locks the file, which has to be open for reading and writing, without reading it. `user` is the effective user of the process.
+    /// Locks the file, which has to be open for reading and writing, without reading it. It has to belong to root or to one of `owners`.
     ///
     /// # Errors
     /// [`JournalError::InUse`] or [`JournalError::Exposed`].
-    pub fn lock(file: &File, user: u32) -> Result<(), JournalError> {
+    pub fn lock(file: &File, owners: &[u32]) -> Result<(), JournalError> {
         file.try_lock().map_err(|e| match e {
             std::fs::TryLockError::WouldBlock => JournalError::InUse,
             std::fs::TryLockError::Error(e) => io_error("lock")(e),
         })?;
         let metadata = file.metadata().map_err(io_error("examine"))?;
         let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
-        if mode & 0o022 != 0 || (owner != user && owner != 0) {
+        if mode & 0o022 != 0 || (owner != 0 && !owners.contains(&owner)) {
             return Err(JournalError::Exposed { owner, mode });
         }
         Ok(())
@@ -252,13 +252,13 @@ mod tests {
         let user = file.as_file().metadata().unwrap().uid();
         let open = || File::options().read(true).write(true).open(file.path());
         let (first, second) = (open().unwrap(), open().unwrap());
-        Journal::lock(&first, user).unwrap();
+        Journal::lock(&first, &[user]).unwrap();
         assert!(matches!(
-            Journal::lock(&second, user),
+            Journal::lock(&second, &[user]),
             Err(JournalError::InUse)
         ));
         drop(first);
-        Journal::lock(&second, user).unwrap();
+        Journal::lock(&second, &[user]).unwrap();
     }
 
     #[test]
@@ -268,7 +268,7 @@ mod tests {
         let user = file.metadata().unwrap().uid();
         file.set_permissions(PermissionsExt::from_mode(0o620))
             .unwrap();
-        let locked = Journal::lock(&file, user);
+        let locked = Journal::lock(&file, &[user]);
         assert!(matches!(
             locked,
             Err(JournalError::Exposed { mode: 0o620, .. })

@@ -103,17 +103,17 @@ impl LockedStore {
     }
 }
 
-/// Checks an open file with a passphrase: for its owner only, or as systemd gives credentials to a service with a user of its own (root's, and
+/// Checks an open file with a passphrase: for its owner only (`good`), or as systemd gives credentials to a service with a user of its own (root's, and
 /// readable by what looks like a group but is an access list).
 ///
 /// # Errors
 /// [`FileError`].
-pub fn check_passphrase_file(file: &File) -> Result<(), FileError> {
+pub fn check_passphrase_file(file: &File, good: Owner) -> Result<(), FileError> {
     let is_credential = file
         .metadata()
         .is_ok_and(|m| m.is_file() && m.uid() == 0 && m.mode() & 0o7777 == 0o440);
     if is_credential {
         return Ok(());
     }
-    file::check(file, Path::new("the passphrase file"), Owner::Own)
+    file::check(file, Path::new("the passphrase file"), good)
 }

@@ -77,12 +77,14 @@ fn work(supervisor: &Supervisor) -> Result<(), Failure> {
 
     // Who may use the files is asked outside of the sandbox, which does not let a process ask who it is; nothing is read yet.
     let name = Path::new(&settings.key_store);
-    file::check(&store, name, Owner::Own).map_err(UnlockError::File)?;
+    let good = Owner::OwnOr(settings.supervisor);
+    file::check(&store, name, good).map_err(UnlockError::File)?;
     let is_file = |file: &File| file.metadata().is_ok_and(|m| m.is_file());
     if let Some(secret) = secret.as_ref().filter(|secret| is_file(secret)) {
-        check_passphrase_file(secret).map_err(UnlockError::File)?;
+        check_passphrase_file(secret, good).map_err(UnlockError::File)?;
     }
-    Journal::lock(&journal, rustix::process::geteuid().as_raw())?;
+    let own = rustix::process::geteuid().as_raw();
+    Journal::lock(&journal, &[own, settings.supervisor])?;
 
     let report = sandbox::enter(&sandbox::policy::keyd(), &requirements)?;
     supervisor.send(&FromWorker::Sandboxed(report), &[])?;

@@ -381,6 +381,29 @@ fn bad_circumstances_have_their_exit_code_and_name_the_remedy() {
 }
 
 #[test]
+fn files_of_the_supervisor_are_good_and_those_of_anybody_else_are_not() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can give files away");
+        return;
+    }
+    let mut files = Files::new();
+    files.settings.supervisor = 12_345;
+    files.start().end();
+    let names = ["keystore.pfx", "passphrase", "journal"];
+    for name in names {
+        std::os::unix::fs::chown(files.path(name), Some(12_345), None).unwrap();
+    }
+    files.start().end();
+    for name in names {
+        std::os::unix::fs::chown(files.path(name), Some(12_346), None).unwrap();
+        let (code, words) = files.fail();
+        assert!(code == 78 && words.contains("12346"), "{name}: {words}");
+        std::os::unix::fs::chown(files.path(name), Some(12_345), None).unwrap();
+    }
+    files.start().end();
+}
+
+#[test]
 fn started_by_hand_it_says_who_starts_it() {
     let output = Command::new(env!("CARGO_BIN_EXE_keyd"))
         .stdin(Stdio::null())

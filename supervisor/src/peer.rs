@@ -20,7 +20,7 @@ use crate::network::Asking;
 use crate::notify::Notify;
 use crate::rescue::Rescues;
 use crate::restart::{History, Next};
-use crate::running::{Running, usage};
+use crate::running::Running;
 use crate::setup::Setup;
 use crate::signals::Signals;
 use crate::topology::{Breach, WORKERS, Worker, channels_of, index_of};
@@ -964,7 +964,7 @@ impl Peer {
             .iter()
             .map(|slot| {
                 let running = slot.running.as_ref();
-                let (memory, cpu) = running.map_or((0, 0), |running| usage(running.pid()));
+                let usage = running.map(Running::usage).unwrap_or_default();
                 let status = running.and_then(|running| running.status.as_ref());
                 if let Some((_, RoleStatus::Consensusd(status), _)) = status {
                     consensus = Some(status.clone());
@@ -976,8 +976,8 @@ impl Peer {
                     uptime: running.map_or(0, |running| now - running.started),
                     restarts: slot.restarts,
                     last_exit: slot.last_exit.clone(),
-                    memory,
-                    cpu,
+                    memory: usage.memory,
+                    cpu: usage.processor,
                     sandbox: running.and_then(|running| running.sandbox.clone()),
                     status: status.map(|(_, status, _)| status.clone()),
                     counters: status

@@ -6,7 +6,7 @@ use ipc::supervision::{FromWorker, RoleStatus, ToWorker};
 use ipc::{Role, SUPERVISION_FD, Supervision, SupervisionError, logging};
 use log::Level;
 use rustix::io::Errno;
-use sandbox::{Child, Ended, Report, Spawn};
+use sandbox::{Child, Ended, Report, Spawn, Usage};
 
 use crate::exit::{self, Fatal};
 use crate::setup::Setup;
@@ -124,10 +124,18 @@ impl Running {
         self.child.try_wait().ok().flatten()
     }
 
+    /// What it takes of the machine.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        self.child.usage()
+    }
+
     /// Ends it at once.
     pub fn kill(&self) {
-        // It fails only when the process is gone.
-        let _ = self.child.kill();
+        if let Err(error) = self.child.kill() {
+            // One that has ended is no error until it is reaped.
+            log::error!(target: "supervisor", "{} can't be killed: {error}", self.role);
+        }
     }
 
     /// Sends it a message. One that does not take messages, or whose channel is closed, is killed: it will be started again.
@@ -216,32 +224,4 @@ impl Running {
             log::log!(target: self.role.name(), level, "{text}");
         }
     }
-}
-
-/// Memory in bytes (the share of the process, where the system tells it; else all that is resident) and processor time in milliseconds.
-#[must_use]
-pub fn usage(pid: u32) -> (u64, u64) {
-    let read = |name| std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
-    let pss = read("smaps_rollup")
-        .lines()
-        .find_map(|line| line.strip_prefix("Pss:"))
-        .and_then(|rest| rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok())
-        .map(|kib| kib * 1024);
-    let resident = || {
-        let pages: u64 = read("statm").split(' ').nth(1)?.parse().ok()?;
-        Some(pages * rustix::param::page_size() as u64)
-    };
-    let stat = read("stat");
-    // The name in parentheses may hold anything; what follows the last one counts.
-    let fields: Vec<&str> = stat
-        .rsplit_once(')')
-        .map_or_else(Vec::new, |(_, rest)| rest.split_whitespace().collect());
-    let ticks = |index: usize| {
-        fields
-            .get(index)
-            .and_then(|f| f.parse::<u64>().ok())
-            .unwrap_or(0)
-    };
-    let cpu = (ticks(11) + ticks(12)) * 1000 / rustix::param::clock_ticks_per_second().max(1);
-    (pss.or_else(resident).unwrap_or(0), cpu)
 }

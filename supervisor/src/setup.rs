@@ -292,6 +292,7 @@ impl Setup {
         }
         let settings = KeydSettings {
             key_store: key.store.display().to_string(),
+            supervisor: geteuid().as_raw(),
             key: self.key,
             network: self.network_or_none(),
             passphrase: passphrase.is_some(),
@@ -400,9 +401,19 @@ fn cant_open(path: &Path, error: &io::Error) -> Fatal {
 /// Opens a file that nobody but its owner may read: us, root, or the user of `keyd`, who reads it anyway. A credential that systemd passes
 /// belongs to root and lets a group in that exists for it alone.
 fn open_secret(path: &Path, keyd: Option<Identity>) -> Result<File, Fatal> {
-    let file = File::open(path).map_err(|error| cant_open(path, &error))?;
-    let status = file.metadata().map_err(|error| cant_open(path, &error))?;
     let us = geteuid().as_raw();
+    let file = File::open(path).map_err(|error| {
+        let mut fatal = cant_open(path, &error);
+        if error.kind() == io::ErrorKind::PermissionDenied {
+            let remedy = format!(
+                "; the supervisor has uid {us}: chown {us} {}",
+                path.display()
+            );
+            fatal.text.push_str(&remedy);
+        }
+        fatal
+    })?;
+    let status = file.metadata().map_err(|error| cant_open(path, &error))?;
     let owner = status.uid();
     if owner != us && owner != 0 && keyd.is_none_or(|keyd| owner != keyd.uid) {
         let path = path.display();
@@ -489,10 +500,17 @@ fn lock(run: &Path) -> Result<File, Fatal> {
     }
 }
 
-/// The users of the workers: `<prefix>-<worker>`, or for a number consecutive ids from it. Only root can have any.
+/// Whether workers have users of their own: for root always, and for a user who got the right to give them from the service manager.
+fn gives_users() -> bool {
+    use rustix::thread::{CapabilitySet, capabilities};
+    let needed = CapabilitySet::SETUID | CapabilitySet::SETGID;
+    geteuid().is_root() || capabilities(None).is_ok_and(|sets| sets.effective.contains(needed))
+}
+
+/// The users of the workers: `<prefix>-<worker>`, or for a number consecutive ids from it; none where they can't be given.
 fn identities(users: &str) -> Result<[Option<Identity>; WORKERS.len()], Fatal> {
     let mut identities = [None; WORKERS.len()];
-    if !geteuid().is_root() {
+    if !gives_users() {
         return Ok(identities);
     }
     let base: Option<u32> = users.parse().ok();

@@ -87,7 +87,7 @@ settings! {
         programs ("supervisor.programs"): Option<PathBuf> = "",
         /// Group whose members may operate the peer through the control socket.
         group ("supervisor.group"): Option<String> = "",
-        /// User for each worker when the supervisor is root: `<prefix>-stored`, `<prefix>-keyd`, `<prefix>-consensusd`, `<prefix>-netd`.
+        /// User for each worker when the supervisor is root or may change users: `<prefix>-stored`, `<prefix>-keyd`, `<prefix>-consensusd`, `<prefix>-netd`.
         users ("supervisor.users"): String = "\"convexd\"",
         /// Time without an answer after which a worker is killed and started again.
         heartbeat ("supervisor.heartbeat"): Period = "\"10 s\"",

@@ -66,6 +66,8 @@ pub enum FileError {
 pub enum Owner {
     /// Those of the effective user of this process, and root's: for a daemon.
     Own,
+    /// The same, and those of one other user: for a worker, of the user whose supervisor passes it the file and could as well pass another.
+    OwnOr(u32),
     /// The same, but anybody's when root asks: for the tool of an operator who looks after the files of the daemons' users.
     AnyForRoot,
 }
@@ -143,7 +145,13 @@ pub fn check(file: &File, name: &Path, good: Owner) -> Result<(), FileError> {
     let user = Uid::effective().as_raw();
     let owner = metadata.uid();
     // Root can do everything anyway, so what is root's is as good as one's own.
-    let is_good = owner == user || owner == 0 || (user == 0 && good == Owner::AnyForRoot);
+    let is_good = owner == user
+        || owner == 0
+        || match good {
+            Owner::Own => false,
+            Owner::OwnOr(other) => owner == other,
+            Owner::AnyForRoot => user == 0,
+        };
     if !is_good {
         return Err(FileError::Owner { file, owner, user });
     }
@@ -380,6 +388,8 @@ mod tests {
         let error = read(&path, 10, Owner::Own).unwrap_err();
         assert!(matches!(error, FileError::Owner { owner: 12_345, .. }));
         assert!(error.to_string().contains("run chown 0 "), "{error}");
+        assert!(read(&path, 10, Owner::OwnOr(12_345)).is_ok());
+        assert!(read(&path, 10, Owner::OwnOr(12_346)).is_err());
         assert!(read(&path, 10, Owner::AnyForRoot).is_ok());
         replace(&path, b"other").unwrap();
         let metadata = path.metadata().unwrap();

@@ -101,7 +101,9 @@ impl Layer {
     #[must_use]
     pub const fn remedy(self) -> &'static str {
         match self {
-            Self::Identity => "start the supervisor as root with a user for each worker",
+            Self::Identity => {
+                "start the supervisor as root, or with CAP_SETUID and CAP_SETGID, and with a user for each worker"
+            }
             Self::ParentDeath => "let the supervisor start the worker",
             Self::UserNamespace
             | Self::MountNamespace

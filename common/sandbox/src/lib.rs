@@ -8,7 +8,7 @@
 //!
 //! | layer | `stored` | `consensusd` | `keyd` | `netd` | `api` | `rescue` | why |
 //! |---|---|---|---|---|---|---|---|
-//! | own uid and gid, no groups | yes | yes | yes | yes | yes | yes | the kernel's oldest wall between processes; needs a supervisor that is root |
+//! | own uid and gid, no groups | yes | yes | yes | yes | yes | yes | the kernel's oldest wall between processes; needs a supervisor that may change users |
 //! | ends with the supervisor | yes | yes | yes | yes | yes | yes | no orphan goes on without supervision |
 //! | mount namespace, read-only | yes¹ | yes | yes | yes | yes | yes | nothing can be written by name even where all else failed |
 //! | process namespace | yes | yes | yes | yes | yes | yes | other processes have no number to be named by |
@@ -29,9 +29,10 @@
 //! As an ordinary user the supervisor makes a user namespace for each worker, which gives it the other namespaces, the change of
 //! root directory and an empty bounding set. What it can't give then is a uid for each worker.
 //!
-//! A supervisor that is root needs, of its capabilities: `CAP_SETUID`, `CAP_SETGID` and `CAP_KILL` for workers of other users;
-//! `CAP_SYS_ADMIN` for the namespaces; `CAP_SYS_CHROOT` for their root directory; `CAP_SETPCAP` to empty the bounding set. A
-//! layer whose capability is missing is left out and reported.
+//! A supervisor needs, of the capabilities of root: `CAP_SETUID` and `CAP_SETGID` for workers of other users (it ends one as that
+//! user, so without `CAP_KILL`); `CAP_SYS_ADMIN` for the namespaces; `CAP_SYS_CHROOT` for their root directory; `CAP_SETPCAP` to
+//! empty the bounding set. It may be root, or another user who got them from the service manager. A layer whose capability is
+//! missing is left out and reported.
 //!
 //! What no layer here does, and what stands for it:
 //! * Landlock knows ports, not addresses: where `netd` may connect to is bounded by its own policy and the operator's firewall.
@@ -56,4 +57,4 @@ pub use enter::enter;
 pub use layer::{Layer, LayerState, Report, State, UnknownLayer};
 pub use policy::Role;
 pub use requirements::{Requirements, SandboxError};
-pub use spawn::{Child, Identity, Spawn, SpawnError};
+pub use spawn::{Child, Identity, Spawn, SpawnError, Usage};

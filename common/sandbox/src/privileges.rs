@@ -1,9 +1,11 @@
 //! Capabilities and the other attributes of a process that say what it may become.
 
 use rustix::io::{Errno, Result};
+use rustix::process::{DumpableBehavior, Uid, dumpable_behavior, geteuid, set_dumpable_behavior};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, capability_is_in_bounding_set,
     clear_ambient_capability_set, remove_capability_from_bounding_set, set_capabilities,
+    set_thread_res_uid,
 };
 
 /// Numbers of capabilities that a kernel may know: the sets have 64 bits.
@@ -59,4 +61,23 @@ pub(crate) fn drop_all() -> Result<()> {
 /// Whether the calling thread may use a capability now.
 pub(crate) fn have(capability: CapabilitySet) -> bool {
     capabilities(None).is_ok_and(|sets| sets.effective.contains(capability))
+}
+
+/// Does something with another user as the effective one of the calling thread. Needs `CAP_SETUID`.
+///
+/// The real and the saved user stay, and those are what decides who may signal or trace this process.
+pub(crate) fn as_user<T>(user: Uid, act: impl FnOnce() -> T) -> Result<T> {
+    let (own, keep) = (geteuid(), None::<Uid>);
+    let dumpable = dumpable_behavior()?;
+    set_thread_res_uid(keep, user, keep)?;
+    let result = act();
+    if set_thread_res_uid(keep, own, keep).is_err() {
+        // The way back to the real or saved user needs no right at all. Nothing may go on as somebody else.
+        std::process::abort();
+    }
+    if dumpable == DumpableBehavior::Dumpable {
+        // Any change of user takes it, and then the files in /proc of the processes made from here would be root's.
+        set_dumpable_behavior(dumpable)?;
+    }
+    Ok(result)
 }

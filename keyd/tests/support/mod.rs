@@ -55,6 +55,7 @@ impl Files {
         keys::file::create(&path, &bytes).unwrap();
         let settings = KeydSettings {
             key_store: path.display().to_string(),
+            supervisor: rustix::process::geteuid().as_raw(),
             key: key().account_key().to_bytes(),
             network: NETWORK,
             passphrase: true,

@@ -253,6 +253,8 @@ pub struct StoredSettings {
 pub struct KeydSettings {
     /// Path of the key store, for messages.
     pub key_store: String,
+    /// User of the supervisor, who may own the files that it passes, as root and the user of `keyd` may.
+    pub supervisor: u32,
     /// The peer key.
     pub key: [u8; 32],
     /// Hash of the genesis state.

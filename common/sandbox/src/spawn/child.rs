@@ -24,7 +24,7 @@ pub(super) struct Plan {
     pub(super) channel: RawFd,
     /// The parent's end, of which the new process has a copy that would hide the parent's death.
     pub(super) parent_channel: RawFd,
-    /// In a user namespace whose identities the parent still has to map.
+    /// In a user namespace, whose identities the parent maps.
     pub(super) user_namespace: bool,
     /// In a mount namespace.
     pub(super) mount_namespace: bool,
@@ -85,13 +85,12 @@ impl Step {
     pub(super) const fn doing(self) -> &'static str {
         match self {
             Self::Clone => "create the process",
-            Self::Identities => "map its uid and gid",
+            Self::Identities => "wait for its uid and gid",
             Self::Session => "make a session of its own",
             Self::Mounts => "part its mounts from ours",
             Self::ReadOnly => "make its mounts read-only",
-            Self::KeepChroot | Self::Ambient => {
-                "keep CAP_SYS_CHROOT until it has changed its root directory"
-            }
+            Self::KeepChroot => "keep CAP_SYS_CHROOT until it has changed its root directory",
+            Self::Ambient => "leave it no capability but the one to change its root directory",
             Self::BoundingSet => "empty its capability bounding set",
             Self::Groups => "drop its supplementary groups",
             Self::Gid => "change its gid",
@@ -105,7 +104,7 @@ impl Step {
     }
 }
 
-/// First message to the parent in a user namespace; its answer has one byte too.
+/// First message to the parent, before anything is changed; its answer has one byte too.
 pub(super) const READY: u8 = 0xff;
 
 /// Carries out the plan. Comes back only by ending the process, with a message to the parent that names step and error.
@@ -153,10 +152,11 @@ unsafe fn steps(
 
     // SAFETY: a copy that nobody uses here.
     unsafe { libc::close(plan.parent_channel) };
-    if plan.user_namespace {
-        // SAFETY: in the process made for this plan.
-        unsafe { await_identities(plan.channel) }.map_err(at(Step::Identities))?;
-    }
+    // The parent writes files below /proc that belong to root while the process, a copy of it, is not dumpable.
+    let dumpable = || rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable);
+    flag(plan.user_namespace, dumpable).map_err(at(Step::Identities))?;
+    // SAFETY: in the process made for this plan.
+    unsafe { await_parent(plan.channel) }.map_err(at(Step::Identities))?;
     rustix::process::setsid().map_err(at(Step::Session))?;
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
     rustix::process::chdir(c"/").map_err(at(Step::Session))?;
@@ -183,6 +183,8 @@ unsafe fn steps(
         rustix::thread::set_thread_res_gid(gid, gid, gid).map_err(at(Step::Gid))?;
         rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(at(Step::Uid))?;
     }
+    // A parent that is not root holds its rights there, and the program would have them as well.
+    rustix::thread::clear_ambient_capability_set().map_err(at(Step::Ambient))?;
     flag(plan.keep_chroot, raise_chroot).map_err(at(Step::Ambient))?;
 
     let no_core = Rlimit {
@@ -212,9 +214,7 @@ fn last_error() -> Errno {
 
 /// # Safety
 /// See [`run`].
-unsafe fn await_identities(channel: RawFd) -> Result<()> {
-    // The parent writes files below /proc that belong to root while the process, a copy of it, is not dumpable.
-    rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable)?;
+unsafe fn await_parent(channel: RawFd) -> Result<()> {
     let mut byte = [READY];
     // SAFETY: a buffer of one byte, for the length of the call.
     if unsafe { libc::send(channel, byte.as_ptr().cast(), 1, libc::MSG_NOSIGNAL) } != 1 {

@@ -2,6 +2,7 @@
 
 mod child;
 mod namespaces;
+mod usage;
 
 use std::ffi::{CString, OsStr};
 use std::io;
@@ -17,9 +18,11 @@ use rustix::thread::CapabilitySet;
 use crate::ended::Ended;
 use crate::layer::{Layer, LayerState, PREPARED_VARIABLE, State, encode_prepared};
 use crate::policy::Role;
-use crate::privileges::have;
+use crate::privileges::{as_user, have};
 use child::{Plan, READY, Step};
 use namespaces::Features;
+use usage::Gauge;
+pub use usage::Usage;
 
 /// The user and group that a worker runs as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,12 +202,14 @@ impl<'fd> Spawn<'fd> {
         };
         let (pid, pidfd) = create(&plan, features.clone_flags()).map_err(at(Step::Clone))?;
         drop(theirs);
-        let child = Child {
+        let mut child = Child {
             pid,
             pidfd,
+            identity: self.identity,
+            gauge: Gauge::default(),
             prepared,
         };
-        match self.accompany(&ours, &child, features.user_namespace()) {
+        match self.accompany(&ours, &mut child, features.user_namespace()) {
             Ok(()) => Ok(child),
             Err(failure) => {
                 // Whatever it is doing, it is not the worker that was wanted; nothing of it must stay.
@@ -219,7 +224,7 @@ impl<'fd> Spawn<'fd> {
     fn accompany(
         &self,
         channel: &OwnedFd,
-        child: &Child,
+        child: &mut Child,
         user_namespace: bool,
     ) -> Result<(), Failure> {
         let mut message = [0; 5];
@@ -235,24 +240,28 @@ impl<'fd> Spawn<'fd> {
                 }
             }
         };
-        if user_namespace {
-            match receive()? {
-                (1, [READY, ..]) => {}
-                (5, message) => return Err(Failure::decode(message)),
-                _ => {
-                    return Err(Failure {
-                        step: Step::Identities,
-                        error: Errno::PIPE,
-                    });
-                }
-            }
-            namespaces::map_identities(child.pid, self.identity)
-                .and_then(|()| rustix::net::send(channel, &[READY], SendFlags::NOSIGNAL))
-                .map_err(|error| Failure {
+        match receive()? {
+            (1, [READY, ..]) => {}
+            (5, message) => return Err(Failure::decode(message)),
+            _ => {
+                return Err(Failure {
                     step: Step::Identities,
-                    error,
-                })?;
+                    error: Errno::PIPE,
+                });
+            }
         }
+        child.gauge = Gauge::open(child.pid);
+        let mapped = if user_namespace {
+            namespaces::map_identities(child.pid, self.identity)
+        } else {
+            Ok(())
+        };
+        mapped
+            .and_then(|()| rustix::net::send(channel, &[READY], SendFlags::NOSIGNAL))
+            .map_err(|error| Failure {
+                step: Step::Identities,
+                error,
+            })?;
         match receive()? {
             // The end that the new process held is closed by the execution of its program, or by its death.
             (0, _) => Ok(()),
@@ -390,6 +399,8 @@ impl Drop for SignalsHeld {
 pub struct Child {
     pid: i32,
     pidfd: OwnedFd,
+    identity: Option<Identity>,
+    gauge: Gauge,
     prepared: Vec<LayerState>,
 }
 
@@ -406,15 +417,26 @@ impl Child {
         &self.prepared
     }
 
-    /// Ends it at once. No error if it has ended but was not waited for yet. Of another user's needs `CAP_KILL`.
+    /// Memory and processor time that it takes now; zero where the system doesn't tell, or when it was waited for.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        self.gauge.read()
+    }
+
+    /// Ends it at once. No error if it has ended but was not waited for yet. One of another user is ended as that user, so
+    /// that it takes no `CAP_KILL`, the right to signal everybody.
     ///
     /// # Errors
     /// If it was waited for already.
     pub fn kill(&self) -> io::Result<()> {
-        Ok(rustix::process::pidfd_send_signal(
-            &self.pidfd,
-            Signal::KILL,
-        )?)
+        let kill = || rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
+        match (kill(), self.identity) {
+            (Err(Errno::PERM), Some(identity)) => {
+                as_user(Uid::from_raw(identity.uid), kill)??;
+                Ok(())
+            }
+            (result, _) => Ok(result?),
+        }
     }
 
     /// Waits for its end and frees its process number.

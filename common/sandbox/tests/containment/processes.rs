@@ -15,8 +15,7 @@ use sandbox::{Ended, Identity, Layer, Requirements, Role, SandboxError, Spawn, S
 
 use crate::needed::{descriptors_that_arrive, descriptors_that_fit, send_descriptor};
 use crate::worker::{
-    ACT, CHANNEL, DONE, ROLE, STORE, Worker, borrowed, call, enter, hear, listen, policy, start,
-    tell,
+    ACT, CHANNEL, DONE, ROLE, STORE, borrowed, call, enter, hear, listen, policy, start, tell,
 };
 use crate::{Bench, NOBODY, Test};
 
@@ -83,6 +82,7 @@ pub(crate) fn act(name: &str) -> Option<fn(Role) -> !> {
         },
         "leans on landlock" => |role| lean_on_landlock(role),
         "supervises" => |role| supervise(role, borrowed(CHANNEL), borrowed(STORE)),
+        "supervises without root" => |_| supervise_without_root(),
         "supervises where namespaces are used up" => |role| {
             use_up_namespaces();
             supervise_by_hand(role)
@@ -194,6 +194,96 @@ fn supervise_by_hand(role: Role) -> ! {
     supervise(role, std::io::stdin().as_fd(), store.as_fd())
 }
 
+/// The user of a supervisor that is not root.
+const SUPERVISOR: u32 = 65_533;
+
+/// What a service manager does before it starts such a supervisor: a user of its own, and of root's rights only those that it
+/// needs for its workers.
+fn become_supervisor() -> std::io::Result<()> {
+    let rights = [
+        CapabilitySet::SETUID,
+        CapabilitySet::SETGID,
+        CapabilitySet::SETPCAP,
+        CapabilitySet::SYS_ADMIN,
+        CapabilitySet::SYS_CHROOT,
+    ];
+    let all = rights.into_iter().collect();
+    let (uid, gid) = (
+        rustix::process::Uid::from_raw(SUPERVISOR),
+        rustix::process::Gid::from_raw(SUPERVISOR),
+    );
+    rustix::thread::set_keep_capabilities(true)?;
+    rustix::thread::set_thread_groups(&[])?;
+    rustix::thread::set_thread_res_gid(gid, gid, gid)?;
+    rustix::thread::set_thread_res_uid(uid, uid, uid)?;
+    rustix::thread::set_capabilities(
+        None,
+        CapabilitySets {
+            effective: all,
+            permitted: all,
+            inheritable: all,
+        },
+    )?;
+    for right in rights {
+        rustix::thread::configure_capability_in_ambient_set(right, true)?;
+    }
+    Ok(())
+}
+
+/// Starts workers of another user, and ends them, each twice: nothing of the first end may be in the way of the second start.
+fn supervise_without_root() -> ! {
+    let store = fs::File::open(std::env::var_os("STORE").expect("a path")).expect("the store");
+    let program = std::env::current_exe().expect("own path");
+    for role in [Role::Keyd, Role::Keyd, Role::Stored, Role::Stored] {
+        let (mut ours, theirs) = UnixStream::pair().expect("a channel");
+        let child = Spawn::new(&program, role)
+            .env(ACT, "waits in its sandbox")
+            .env(ROLE, role.name())
+            .descriptor(CHANNEL, theirs.as_fd())
+            .descriptor(STORE, store.as_fd())
+            .identity(Identity {
+                uid: NOBODY,
+                gid: NOBODY,
+            })
+            .start()
+            .expect("the worker starts");
+        let report = hear(&mut ours);
+        everything_is_in_force(&report);
+        let uid = format!("{NOBODY}\t{NOBODY}\t{NOBODY}\t{NOBODY}");
+        assert_eq!(status_of(child.pid(), "Uid"), uid);
+        assert_eq!(status_of(child.pid(), "Groups"), "");
+        for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+            assert_eq!(status_of(child.pid(), set), "0000000000000000", "{set}");
+        }
+        assert!(child.usage().memory > 0);
+
+        let directly = rustix::process::pidfd_send_signal(&child, rustix::process::Signal::KILL);
+        assert_eq!(directly, Err(rustix::io::Errno::PERM));
+        child.kill().expect("killed as its own user");
+        assert_eq!(child.wait().expect("its end"), Ended::Killed(libc::SIGKILL));
+        assert!(child.kill().is_err(), "waited for already");
+        assert_eq!(child.usage(), sandbox::Usage::default());
+        assert_eq!(rustix::process::geteuid().as_raw(), SUPERVISOR);
+    }
+    process::exit(DONE)
+}
+
+fn without_root(bench: &Bench) {
+    if bench.identity.is_none() {
+        // An ordinary user can't start such a one.
+        return;
+    }
+    let mut supervisor = Command::new(&bench.program);
+    supervisor
+        .env_clear()
+        .env(ACT, "supervises without root")
+        .env(ROLE, Role::Keyd.name())
+        .env("STORE", bench.directory.path().join("store"));
+    // SAFETY: only makes system calls.
+    unsafe { supervisor.pre_exec(become_supervisor) };
+    assert!(supervisor.status().expect("it starts").success());
+}
+
 /// What container engines refuse to processes without privileges: namespaces, mounts, and `clone3`, which is said not to exist.
 fn refuse_as_a_container() {
     use seccompiler::{
@@ -285,7 +375,7 @@ pub(crate) fn tests() -> Vec<Test> {
             Box::new(move |bench| report_is_true(bench, role)),
         ));
     }
-    let named: [Named; 14] = [
+    let named: [Named; 15] = [
         (
             "a descriptor that is not due is dropped by reading without a control buffer",
             undue_descriptors,
@@ -310,6 +400,10 @@ pub(crate) fn tests() -> Vec<Test> {
             nothing_stray,
         ),
         ("a worker ends with its supervisor", orphans),
+        (
+            "a supervisor that is not root gives its workers users and ends them",
+            without_root,
+        ),
         (
             "a worker without namespaces is confined by what is left",
             without_namespaces,
@@ -361,8 +455,8 @@ fn states(report: &str) -> impl Fn(Layer) -> String {
     }
 }
 
-fn status_of(worker: &Worker, field: &str) -> String {
-    let text = fs::read_to_string(format!("/proc/{}/status", worker.child.pid())).expect("status");
+fn status_of(pid: u32, field: &str) -> String {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).expect("status");
     let value = text
         .lines()
         .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))
@@ -381,22 +475,19 @@ fn report_is_true(bench: &Bench, role: Role) {
         enforced(Layer::Seccomp) && enforced(Layer::NoNewPrivileges) && enforced(Layer::CoreDumps),
         "{report}"
     );
-    assert_eq!(status_of(&worker, "Seccomp"), "2");
-    assert_eq!(status_of(&worker, "NoNewPrivs"), "1");
+    assert_eq!(status_of(pid, "Seccomp"), "2");
+    assert_eq!(status_of(pid, "NoNewPrivs"), "1");
     for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
-        assert_eq!(status_of(&worker, set), "0000000000000000", "{set}");
+        assert_eq!(status_of(pid, set), "0000000000000000", "{set}");
     }
     assert_eq!(
         enforced(Layer::Capabilities),
-        status_of(&worker, "CapBnd") == "0000000000000000"
+        status_of(pid, "CapBnd") == "0000000000000000"
     );
     if let Some(Identity { uid, .. }) = bench.identity {
         assert!(enforced(Layer::Identity), "{report}");
-        assert_eq!(
-            status_of(&worker, "Uid"),
-            format!("{uid}\t{uid}\t{uid}\t{uid}")
-        );
-        assert_eq!(status_of(&worker, "Groups"), "");
+        assert_eq!(status_of(pid, "Uid"), format!("{uid}\t{uid}\t{uid}\t{uid}"));
+        assert_eq!(status_of(pid, "Groups"), "");
     } else {
         assert_eq!(state(Layer::Identity), "partial", "{report}");
     }
@@ -448,17 +539,22 @@ fn report_is_true(bench: &Bench, role: Role) {
         });
         assert_eq!(writable, None);
     }
-    // Everything there is, where the kernel has it and the supervisor is root.
-    if bench.identity.is_some()
-        && call(libc::SYS_landlock_create_ruleset, [0, 0, 1]).unwrap_or(0) >= 6
-    {
+    if bench.identity.is_some() {
+        everything_is_in_force(&report);
+    }
+    worker.say();
+    assert_eq!(worker.wait(), Ended::Exited(DONE));
+}
+
+/// Everything there is, where the kernel has it and the supervisor has root's rights.
+fn everything_is_in_force(report: &str) {
+    if call(libc::SYS_landlock_create_ruleset, [0, 0, 1]).unwrap_or(0) >= 6 {
+        let state = states(report);
         let missing = Layer::ALL
             .into_iter()
             .find(|&layer| !matches!(state(layer).as_str(), "enforced" | "off"));
         assert_eq!(missing, None, "{report}");
     }
-    worker.say();
-    assert_eq!(worker.wait(), Ended::Exited(DONE));
 }
 
 fn undue_descriptors(bench: &Bench) {
