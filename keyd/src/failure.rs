@@ -32,6 +32,9 @@ pub enum Failure {
     /// The journal.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The audit log.
+    #[error("can't examine the audit log of keyd: {0}")]
+    Audit(std::io::Error),
     /// The key store or the passphrase.
     #[error(transparent)]
     Unlock(#[from] UnlockError),
@@ -64,7 +67,7 @@ impl Failure {
             Self::Journal(JournalError::InUse) => TEMPORARY,
             Self::Journal(JournalError::Damaged) => BAD_DATA,
             Self::Journal(JournalError::Exposed { .. }) => CONFIGURATION,
-            Self::Journal(JournalError::Io { .. }) => IO,
+            Self::Journal(JournalError::Io { .. }) | Self::Audit(_) => IO,
             Self::Unlock(UnlockError::Store { source, .. }) => match source {
                 KeyStoreError::WrongKeyPassphrase
                 | KeyStoreError::WrongStorePassphrase

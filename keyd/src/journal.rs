@@ -86,24 +86,32 @@ impl Journal {
         Ok(())
     }
 
-    /// Reads a locked file, and gives an empty one its length.
+    /// Gives a file its full length. Before the sandbox, which lets nobody change that of a file.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn reserve(file: &File) -> Result<(), JournalError> {
+        let length = file.metadata().map_err(io_error("examine"))?.len();
+        if length >= LENGTH {
+            return Ok(());
+        }
+        file.set_len(LENGTH).map_err(io_error("extend"))?;
+        // With bytes, for a hole may lack its block later.
+        let zeros = [0; SLOT];
+        for at in SLOTS.into_iter().filter(|&at| at + SLOT as u64 > length) {
+            let from = at.max(length);
+            let missing = &zeros[..(at + SLOT as u64 - from) as usize];
+            file.write_all_at(missing, from)
+                .map_err(io_error("extend"))?;
+        }
+        file.sync_all().map_err(io_error("sync"))
+    }
+
+    /// Reads a file that is locked and has its length.
     ///
     /// # Errors
     /// [`JournalError::Damaged`] or what the disk says.
     pub fn open(file: File) -> Result<Self, JournalError> {
-        let length = file.metadata().map_err(io_error("examine"))?.len();
-        if length < LENGTH {
-            file.set_len(LENGTH).map_err(io_error("extend"))?;
-            // With bytes, for a hole may lack its block later.
-            let zeros = [0; SLOT];
-            for at in SLOTS.into_iter().filter(|&at| at + SLOT as u64 > length) {
-                let from = at.max(length);
-                let missing = &zeros[..(at + SLOT as u64 - from) as usize];
-                file.write_all_at(missing, from)
-                    .map_err(io_error("extend"))?;
-            }
-            file.sync_all().map_err(io_error("sync"))?;
-        }
         let mut slots = [[0; SLOT]; 2];
         for (slot, at) in slots.iter_mut().zip(SLOTS) {
             file.read_exact_at(slot, at).map_err(io_error("read"))?;
@@ -176,13 +184,18 @@ fn decode(slot: &[u8; SLOT]) -> Option<(u64, i64)> {
 mod tests {
     use super::*;
 
+    fn open(file: &File) -> Result<Journal, JournalError> {
+        Journal::reserve(file)?;
+        Journal::open(file.try_clone().unwrap())
+    }
+
     fn reopened(file: &File) -> Result<Option<i64>, JournalError> {
-        Journal::open(file.try_clone().unwrap()).map(|journal| journal.ceiling())
+        open(file).map(|journal| journal.ceiling())
     }
 
     fn written(ceilings: &[i64]) -> File {
         let file = tempfile::tempfile().unwrap();
-        let mut journal = Journal::open(file.try_clone().unwrap()).unwrap();
+        let mut journal = open(&file).unwrap();
         for &ceiling in ceilings {
             journal.record(ceiling).unwrap();
         }
@@ -227,7 +240,7 @@ mod tests {
                 let found = reopened(&file).unwrap().unwrap_or(0);
                 assert!(expected.contains(&found), "{count} {torn} {found}");
                 // Whatever is found, the next ceiling takes its place.
-                let mut journal = Journal::open(file.try_clone().unwrap()).unwrap();
+                let mut journal = open(&file).unwrap();
                 journal.record(77_777).unwrap();
                 assert_eq!(reopened(&file).unwrap(), Some(77_777));
             }

@@ -5,6 +5,7 @@
 //!
 //! | part | what it is |
 //! |---|---|
+//! | [`audit`] | what was refused, raised, locked and unlocked, in a file that only grows |
 //! | [`journal`] | the ceiling on disk: two slots, of which a torn write damages one |
 //! | [`signatory`] | a request in, an answer out |
 //! | [`unlock`] | from the key store and a passphrase to the key |
@@ -16,6 +17,7 @@
 //! supervisor waiting for longer than a few requests take.
 #![forbid(unsafe_code)]
 
+pub mod audit;
 mod failure;
 pub mod journal;
 mod key_link;

@@ -21,6 +21,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signing::{Kind, Refusal, Suspicion};
 
 use crate::Failure;
+use crate::audit::Audit;
 use crate::journal::Journal;
 use crate::key_link::{Broken, Chunk, KeyLink};
 use crate::signatory::{Clock, Signatory, StepWatch};
@@ -70,9 +71,11 @@ fn work(supervisor: &Supervisor) -> Result<(), Failure> {
         Received::Nothing | Received::Ended => return Ok(()),
     };
     let mut files = fds.into_iter().map(File::from);
-    let (Some(journal), Some(store), secret) = (files.next(), files.next(), files.next()) else {
+    let (Some(journal), Some(audit), Some(store)) = (files.next(), files.next(), files.next())
+    else {
         return Err(Failure::NotForKeyd);
     };
+    let secret = files.next();
     let requirements: sandbox::Requirements = settings.demands.parse()?;
 
     // Who may use the files is asked outside of the sandbox, which does not let a process ask who it is; nothing is read yet.
@@ -85,6 +88,7 @@ fn work(supervisor: &Supervisor) -> Result<(), Failure> {
     }
     let own = rustix::process::geteuid().as_raw();
     Journal::lock(&journal, &[own, settings.supervisor])?;
+    Journal::reserve(&journal)?;
 
     let report = sandbox::enter(&sandbox::policy::keyd(), &requirements)?;
     supervisor.send(&FromWorker::Sandboxed(report), &[])?;
@@ -96,6 +100,7 @@ fn work(supervisor: &Supervisor) -> Result<(), Failure> {
     let journal = Journal::open(journal)?;
     let now = clock.now();
     let signatory = Signatory::new(key, settings.network, journal, now);
+    let audit = Audit::new(audit, settings.audit).map_err(Failure::Audit)?;
     let mut worker = Worker {
         supervisor,
         must_be_locked: requirements == sandbox::Requirements::strict(),
@@ -106,14 +111,16 @@ fn work(supervisor: &Supervisor) -> Result<(), Failure> {
         clock,
         steps: StepWatch::new(now),
         signatory,
+        audit,
         link: None,
         chunk: Chunk::default(),
         has_more: false,
         unlocking: None,
         alarms: [Quiet::new(QUIET), Quiet::new(QUIET)],
     };
-    worker.start(secret)?;
-    worker.serve()
+    let end = worker.start(secret).and_then(|()| worker.serve());
+    worker.sign_off(&end);
+    end
 }
 
 struct Worker<'a> {
@@ -127,6 +134,7 @@ struct Worker<'a> {
     clock: Clock,
     steps: StepWatch,
     signatory: Signatory,
+    audit: Audit,
     link: Option<KeyLink>,
     chunk: Chunk,
     /// Whether the last turn ended with requests left in the buffer.
@@ -140,6 +148,8 @@ struct Worker<'a> {
 impl Worker<'_> {
     /// Unlocks, if there is a passphrase, and says that it is ready.
     fn start(&mut self, secret: Option<File>) -> Result<(), Failure> {
+        let text = format!("started key={}", self.key);
+        self.audit.event(self.clock.now(), &text);
         match secret {
             None => {}
             Some(secret) if secret.metadata().is_ok_and(|m| m.is_file()) => {
@@ -163,6 +173,16 @@ impl Worker<'_> {
         Ok(())
     }
 
+    /// The last lines of the audit log.
+    fn sign_off(&mut self, end: &Result<(), Failure>) {
+        let now = self.clock.now();
+        self.audit.count(now, self.signatory.counts());
+        match end {
+            Ok(()) => self.audit.event(now, "ended"),
+            Err(failure) => self.audit.event(now, &format!("ended: {failure}")),
+        }
+    }
+
     fn serve(&mut self) -> Result<(), Failure> {
         loop {
             let ready = self.wait()?;
@@ -178,6 +198,7 @@ impl Worker<'_> {
             }
             let now = self.clock.now();
             self.signatory.extend(now)?;
+            self.audit.count_if_due(now, self.signatory.counts());
             if let Some(step) = self.steps.stepped(now) {
                 let text = format!(
                     "the clock of this machine stepped by {step} ms: check its time service. After a step back nothing is signed until the clock has caught up"
@@ -244,6 +265,9 @@ impl Worker<'_> {
                 log::warn!("EVENT=key_locked by order; nothing is signed until a restart");
                 self.unlocking = None;
                 self.signatory.lock();
+                let now = self.clock.now();
+                self.audit.count(now, self.signatory.counts());
+                self.audit.event(now, "locked by order");
             }
             ToWorker::Unlock => {
                 if let Some(pipe) = fds.take() {
@@ -282,12 +306,13 @@ impl Worker<'_> {
             "key_memory_locked".to_owned(),
             u64::from(self.memory_is_locked),
         );
+        let audit = ("audit_lines_lost".to_owned(), self.audit.lost());
         WorkerStatus {
             of_role: RoleStatus::Keyd {
                 locked: self.signatory.is_locked(),
                 ceiling: self.signatory.ceiling(),
             },
-            counters: signed.chain(refused).chain([memory]).collect(),
+            counters: signed.chain(refused).chain([memory, audit]).collect(),
         }
     }
 
@@ -357,8 +382,10 @@ impl Worker<'_> {
     }
 
     fn answer(&mut self, request: &ToKey) -> Result<FromKey, Failure> {
-        let (answer, refusal) = self.signatory.answer(&request.request, self.clock.now())?;
+        let now = self.clock.now();
+        let (answer, refusal) = self.signatory.answer(&request.request, now)?;
         if let Some(refusal) = refusal {
+            self.audit.refused(now, refusal);
             self.note(refusal)?;
         }
         Ok(FromKey {
@@ -400,6 +427,8 @@ impl Worker<'_> {
             text.push_str(&format!(" (and {held} more before this one)"));
         }
         log::warn!("EVENT=key_denied {text}");
+        let line = format!("alarm kind={kind:?}: {text}");
+        self.audit.event(self.clock.now(), &line);
         let alarm = Alarm { kind, text };
         Ok(self.supervisor.send(&FromWorker::Alarm(alarm), &[])?)
     }
@@ -462,6 +491,7 @@ impl Worker<'_> {
         }
         self.memory_is_locked = protection.locked;
         self.signatory.unlock(key);
+        self.audit.event(self.clock.now(), "unlocked");
         log::info!("EVENT=key_unlocked key={}", self.key);
         Ok(())
     }

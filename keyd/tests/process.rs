@@ -298,6 +298,57 @@ fn locked_by_order_it_signs_nothing_until_a_restart() {
 }
 
 #[test]
+fn the_audit_log_tells_what_was_refused_and_counts_what_was_signed() {
+    let files = Files::new();
+    let mut keyd = files.start();
+    let mut asker = keyd.connect();
+    let signed = order(wall() + 1_000, &[1]);
+    asker.signed(&order_request(&signed), &Cell::from(signed.clone()));
+    let transaction = Cell::from(transfer(1)).encode();
+    assert_eq!(asker.refused(&transaction), "transaction");
+    let alarm = keyd.hear_alarm(AlarmKind::Signing);
+    keyd.tell(&ToWorker::Lock);
+    keyd.tell(&ToWorker::Stop { within: 1_000 });
+    assert!(matches!(keyd.child.wait().unwrap(), Ended::Exited(0)));
+    let expected = [
+        format!("started key={}", key().account_key()),
+        "unlocked".to_owned(),
+        "refused reason=transaction".to_owned(),
+        format!("alarm kind=Signing: {alarm}"),
+        "signed order=1 block=0 challenge=0 answer=0, refused 1".to_owned(),
+        "locked by order".to_owned(),
+        "ended".to_owned(),
+    ];
+    assert_eq!(files.audit_lines(), expected);
+
+    // The next one goes on behind it.
+    files.start().end();
+    let lines = files.audit_lines();
+    assert_eq!(lines[..expected.len()], expected);
+    assert_eq!(lines[expected.len()..], expected[..2]);
+    let all = lines.concat();
+    assert!(!all.contains(PASSPHRASE) && !all.contains(&"07".repeat(32)));
+}
+
+#[test]
+fn with_a_full_audit_log_it_goes_on_signing_and_says_so() {
+    let mut files = Files::new();
+    files.settings.audit = 300;
+    let mut keyd = files.start();
+    let mut asker = keyd.connect();
+    for _ in 0..50 {
+        let transaction = Cell::from(transfer(1)).encode();
+        assert_eq!(asker.refused(&transaction), "transaction");
+    }
+    assert!(matches!(asker.ask(&[0x00]), Answer::Signed { .. }));
+    assert!(files.audit_lines().last().unwrap() == "full");
+    keyd.hear_alarm(AlarmKind::Signing);
+    let lost = keyd.status().2.into_iter();
+    let lost = lost.filter(|(name, _)| name == "audit_lines_lost");
+    assert!(lost.map(|(_, lost)| lost).sum::<u64>() > 10);
+}
+
+#[test]
 fn it_ends_in_order_when_told_and_when_the_supervisor_is_gone() {
     let files = Files::new();
     let keyd = files.start();

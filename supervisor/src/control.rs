@@ -79,19 +79,7 @@ impl Control {
                 format!("can't make the control socket {}: {error}", path.display()),
             )
         };
-        let group = match group {
-            Some(name) => Some(
-                Group::from_name(name)
-                    .map_err(|error| fail(error.into()))?
-                    .ok_or_else(|| {
-                        Fatal::new(
-                            exit::NO_USER,
-                            format!("supervisor.group: there is no group {name}"),
-                        )
-                    })?,
-            ),
-            None => None,
-        };
+        let group = look_up(group)?;
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fail(error)),
             _ => {}
@@ -107,6 +95,15 @@ impl Control {
             connections: Vec::new(),
             next: 0,
         })
+    }
+
+    /// Whose members may operate from now on; the group is looked up again, with its members of this moment.
+    ///
+    /// # Errors
+    /// When it does not exist; those who might operate before still may.
+    pub fn set_group(&mut self, group: Option<&str>) -> Result<(), Fatal> {
+        self.group = look_up(group)?;
+        Ok(())
     }
 
     /// The descriptors to wait for: the listener, then each connection with whether it wants to write.
@@ -218,6 +215,23 @@ impl Drop for Control {
     fn drop(&mut self) {
         // It may be gone already; the next start removes it as well.
         let _ = fs::remove_file(&self.path);
+    }
+}
+
+fn look_up(group: Option<&str>) -> Result<Option<Group>, Fatal> {
+    let Some(name) = group else {
+        return Ok(None);
+    };
+    match Group::from_name(name) {
+        Ok(Some(group)) => Ok(Some(group)),
+        Ok(None) => Err(Fatal::new(
+            exit::NO_USER,
+            format!("supervisor.group: there is no group {name}: groupadd makes it"),
+        )),
+        Err(error) => Err(Fatal::new(
+            exit::OS,
+            format!("supervisor.group: can't look up group {name}: {error}"),
+        )),
     }
 }
 

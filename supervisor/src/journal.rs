@@ -59,7 +59,7 @@ impl Log for Journal {
         let message = record.args().to_string();
         let text = format!(
             "{} {:5} {worker}: {message}",
-            clock::text(clock::wall()),
+            ipc::logging::utc(clock::wall()),
             record.level().as_str().to_lowercase()
         );
         match &self.output {

@@ -203,7 +203,11 @@ impl Asking {
         let names: Vec<&str> = self.answers.iter().map(|(peer, _)| peer.as_str()).collect();
         Ok(Some(Told {
             network: *network,
-            by: format!("{} at {}", names.join(", "), clock::text(clock::wall())),
+            by: format!(
+                "{} at {}",
+                names.join(", "),
+                ipc::logging::utc(clock::wall())
+            ),
         }))
     }
 

@@ -287,6 +287,9 @@ impl Peer {
     /// Starts a worker, and wires it with those that run.
     fn start(&mut self, index: usize, now: u64) -> Result<(), Fatal> {
         let worker = self.slots[index].worker;
+        if worker.role == Role::Keyd {
+            self.setup.turn_audit_log();
+        }
         let (settings, fds) = self.setup.settings(worker.role)?;
         let running = Running::start(
             &self.setup,
@@ -729,7 +732,7 @@ impl Peer {
     }
 
     fn stay_down(&mut self, reason: &str, now: u64) {
-        let reason = format!("{} at {}", reason, clock::text(clock::wall()));
+        let reason = format!("{} at {}", reason, ipc::logging::utc(clock::wall()));
         if let Err(error) = self.setup.keep_down(&reason) {
             log::error!(target: "supervisor", "can't leave a note that the peer is to stay down: {error}");
         }
@@ -907,6 +910,8 @@ impl Peer {
 
     fn reload(&mut self) -> Result<(), String> {
         let result = (self.reload)().and_then(|config| {
+            let group = config.supervisor.group.as_deref();
+            self.control.set_group(group).map_err(|e| e.text)?;
             let kept = self.setup.reload(config);
             crate::journal::set_level(self.setup.config.log.level.0);
             for worker in &WORKERS {

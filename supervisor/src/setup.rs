@@ -27,6 +27,10 @@ use crate::topology::WORKERS;
 const BACKLOG: i32 = 4096;
 /// Name of the file that holds the ceiling of signed times.
 const JOURNAL: &str = "ceiling";
+/// Name of the audit log of keyd, beside it, and of the one before.
+const AUDIT: [&str; 2] = ["audit.log", "audit.log.1"];
+/// Least bytes of an audit log.
+const LEAST_AUDIT: u64 = 1 << 12;
 /// Name of the file that keeps a peer down.
 const DOWN: &str = "down";
 
@@ -270,8 +274,16 @@ impl Setup {
             .mode(0o600)
             .open(&journal)
             .map_err(|error| cant_open(&journal, &error))?;
+        let audit = key.journal.join(AUDIT[0]);
+        let audit_opened = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(&audit)
+            .map_err(|error| cant_open(&audit, &error))?;
         let mut fds: Vec<OwnedFd> = vec![
             opened.into(),
+            audit_opened.into(),
             open_secret(&key.store, self.identity(Role::Keyd))?.into(),
         ];
         let passphrase = match key.passphrase.as_str() {
@@ -295,10 +307,26 @@ impl Setup {
             supervisor: geteuid().as_raw(),
             key: self.key,
             network: self.network_or_none(),
+            audit: self.audit_size(),
             passphrase: passphrase.is_some(),
             demands,
         };
         Ok((Settings::Keyd(settings), fds))
+    }
+
+    fn audit_size(&self) -> u64 {
+        self.config.key.audit.0.max(LEAST_AUDIT)
+    }
+
+    /// Begins a new audit log if the one there is half full, so that `keyd`, which is about to start, has room. One is kept.
+    pub fn turn_audit_log(&self) {
+        let [now, before] = AUDIT.map(|name| self.config.key.journal.join(name));
+        let half = self.audit_size() / 2;
+        if fs::metadata(&now).is_ok_and(|status| status.len() >= half)
+            && let Err(error) = fs::rename(&now, &before)
+        {
+            log::error!(target: "supervisor", "no new audit log: can't rename {}: {error}", now.display());
+        }
     }
 
     /// Takes over settings that were read again; those that need a restart stay, and are named.
@@ -644,6 +672,39 @@ mod tests {
         assert!(error.text.contains("chmod 600"), "{error}");
         fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
         open_secret(&path, None).unwrap();
+    }
+
+    #[test]
+    fn an_audit_log_that_is_half_full_makes_room_and_one_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let setup = |audit: &str| {
+            let journal = format!("key.journal={}", dir.path().display());
+            let settings = [journal.as_str(), audit];
+            let config = Config::load(None, [], settings).unwrap().config;
+            Setup {
+                config,
+                key: [1; 32],
+                network: Some([2; 32]),
+                network_by: None,
+                listen: Vec::new(),
+                listeners: Vec::new(),
+                programs: PathBuf::new(),
+                identities: Default::default(),
+                _lock: tempfile::tempfile().unwrap(),
+            }
+        };
+        let [now, before] = AUDIT.map(|name| dir.path().join(name));
+        let setup = setup("key.audit=8 KiB");
+        setup.turn_audit_log();
+        for (length, turned) in [(4_095, false), (4_096, true), (5_000, true)] {
+            fs::write(&now, vec![b'x'; length]).unwrap();
+            setup.turn_audit_log();
+            assert_eq!(!now.exists(), turned, "{length}");
+            if turned {
+                assert_eq!(fs::metadata(&before).unwrap().len(), length as u64);
+            }
+        }
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -30,6 +30,9 @@ settings! {
         passphrase ("key.passphrase"): String = "\"ask\"",
         /// Directory of the signing journal. It must not be restored from a backup while others run with the same key.
         journal ("key.journal"): PathBuf = "\"/var/lib/convexd/keyd\"",
+        /// Size of the audit log of `keyd`, `audit.log` in the same directory: a line for each refusal, alarm, unlocking and locking, and
+        /// counts of signatures. Half full, it becomes `audit.log.1` at the next start of `keyd`; full, it takes nothing more until then.
+        audit ("key.audit"): Size = "\"16 MiB\"",
     }
     #[doc = "The store."]
     store: Store {
@@ -85,7 +88,7 @@ settings! {
         run ("supervisor.run"): PathBuf = "\"/run/convexd\"",
         /// Directory of the programs of the workers; without it, that of the supervisor.
         programs ("supervisor.programs"): Option<PathBuf> = "",
-        /// Group whose members may operate the peer through the control socket.
+        /// Group whose members may operate the peer through the control socket. It is looked up at the start and with each reload.
         group ("supervisor.group"): Option<String> = "",
         /// User for each worker when the supervisor is root or may change users: `<prefix>-stored`, `<prefix>-keyd`, `<prefix>-consensusd`, `<prefix>-netd`.
         users ("supervisor.users"): String = "\"convexd\"",

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-use rustix::fs::{FileType, OFlags, fcntl_get_seals, fcntl_getfl, fcntl_setfl, fstat};
+use rustix::fs::{FileType, fcntl_get_seals, fstat};
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
@@ -138,10 +138,8 @@ impl<S: Carries, R: Carries> Supervision<S, R> {
     /// # Errors
     /// When the system refuses.
     pub fn set_blocking(&self, blocking: bool) -> Result<(), SupervisionError> {
-        let mut flags = fcntl_getfl(&self.fd).map_err(io::Error::from)?;
-        flags.set(OFlags::NONBLOCK, !blocking);
-        fcntl_setfl(&self.fd, flags).map_err(io::Error::from)?;
-        Ok(())
+        // Not by `fcntl`, which could as well let a file be overwritten that is open for appending: no sandbox has that.
+        Ok(rustix::io::ioctl_fionbio(&self.fd, !blocking).map_err(io::Error::from)?)
     }
 
     /// Sends a message with its descriptors, which stay open here.

@@ -220,10 +220,11 @@ impl Settings {
     #[must_use]
     pub fn descriptors(&self) -> Vec<FdKind> {
         match self {
-            Self::Keyd(settings) if settings.passphrase => {
-                vec![FdKind::File, FdKind::File, FdKind::Secret]
+            Self::Keyd(settings) => {
+                let mut kinds = vec![FdKind::File; 3];
+                kinds.extend(settings.passphrase.then_some(FdKind::Secret));
+                kinds
             }
-            Self::Keyd(_) => vec![FdKind::File, FdKind::File],
             Self::Consensusd(settings) if settings.genesis => vec![FdKind::File],
             Self::Netd(settings) => vec![FdKind::Listener; usize::from(settings.listeners)],
             Self::Stored(_) => vec![FdKind::Directory],
@@ -247,8 +248,8 @@ pub struct StoredSettings {
     pub demands: String,
 }
 
-/// Settings of `keyd`. Descriptors with them: the journal ([`FdKind::File`], opened for reading and writing), the key store
-/// (opened for reading), and, when `passphrase` says so, a file or pipe with the passphrase.
+/// Settings of `keyd`. Descriptors with them: the journal ([`FdKind::File`], opened for reading and writing), the audit log (opened for
+/// appending), the key store (opened for reading), and, when `passphrase` says so, a file or pipe with the passphrase.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeydSettings {
     /// Path of the key store, for messages.
@@ -259,7 +260,9 @@ pub struct KeydSettings {
     pub key: [u8; 32],
     /// Hash of the genesis state.
     pub network: [u8; 32],
-    /// True when the third descriptor brings the passphrase; else `keyd` starts locked.
+    /// Bytes that the audit log may have.
+    pub audit: u64,
+    /// True when the fourth descriptor brings the passphrase; else `keyd` starts locked.
     pub passphrase: bool,
     /// The sandbox that is demanded at least: a `sandbox::Requirements` in words.
     pub demands: String,

@@ -161,14 +161,14 @@ pub(super) static CHANNELS: Group = Group {
             SYS_fcntl,
             AnyOf(&[
                 &[Test::Is(1, libc::F_GETFL as u32)],
-                &[Test::Is(1, libc::F_SETFL as u32)],
                 &[Test::Is(1, libc::F_GETFD as u32)],
                 &[Test::Is(1, libc::F_SETFD as u32)],
                 &[Test::Is(1, libc::F_DUPFD_CLOEXEC as u32)],
                 &[Test::Is(1, libc::F_GET_SEALS as u32)],
                 &[Test::Is(1, libc::F_OFD_GETLK as u32)],
             ]),
-            "blocking or not, close-on-exec, second handle, seals of received memory, whether the store's writer lives; no owner, lease or signal"
+            "whether it blocks, close-on-exec, second handle, seals of received memory, whether the store's writer lives; no owner, lease or \
+             signal, and no flags: a file that is open for appending stays so"
         ),
         call!(
             SYS_ioctl,
@@ -247,11 +247,16 @@ pub(super) static FILE_WRITES: Group = Group {
     purpose: "files that are open already, written and synced",
     calls: &[
         call!(SYS_pwrite64, "records at their offset"),
-        call!(SYS_ftruncate, "a torn tail cut off, space reserved"),
         call!(SYS_fdatasync, "durability barrier"),
         call!(SYS_fsync, "durability of a file's length"),
         call!(SYS_flock, "nobody else writes"),
     ],
+};
+
+/// Changing the length of a file by its descriptor.
+pub(super) static FILE_LENGTHS: Group = Group {
+    purpose: "files that are open already, made longer or shorter",
+    calls: &[call!(SYS_ftruncate, "a torn tail cut off, space reserved")],
 };
 
 /// Secrets in locked memory.

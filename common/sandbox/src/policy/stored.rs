@@ -1,7 +1,9 @@
 use std::os::fd::BorrowedFd;
 
 use super::When::AnyOf;
-use super::groups::{BASE, CHANNELS, EVENTS, FILE_READS, FILE_WRITES, SEALED_MEMORY, call};
+use super::groups::{
+    BASE, CHANNELS, EVENTS, FILE_LENGTHS, FILE_READS, FILE_WRITES, SEALED_MEMORY, call,
+};
 use super::{Group, Limits, Policy, Role, Test};
 
 /// The files of the store. Landlock and the changed root directory say which: those below the store directory.
@@ -44,6 +46,7 @@ pub fn stored(directory: BorrowedFd<'_>) -> Policy<'_> {
         &EVENTS,
         &FILE_READS,
         &FILE_WRITES,
+        &FILE_LENGTHS,
         &SEALED_MEMORY,
         &STORE,
     ];

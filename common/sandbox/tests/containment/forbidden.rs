@@ -4,7 +4,9 @@ use std::io;
 
 use sandbox::{Ended, Role};
 
-use crate::worker::{Act, CHANNEL, LISTENER, OUTSIDE, STORE, call, in_sandbox, outside, refused};
+use crate::worker::{
+    Act, CHANNEL, LISTENER, LOG, OUTSIDE, STORE, call, in_sandbox, outside, refused,
+};
 use crate::{Bench, Test};
 
 /// How an act ends without a sandbox.
@@ -40,6 +42,8 @@ const ACTS: &[(&str, Free, Act)] = &[
     ("changes the root directory", Works, || call(libc::SYS_chroot, [c"/".as_ptr() as i64]).map(drop)),
     ("mounts", Fails, || call(libc::SYS_mount, [0, c"/".as_ptr() as i64, 0, libc::MS_REMOUNT as i64, 0]).map(drop)),
     ("mounts by descriptor", Fails, || call(libc::SYS_open_tree, [cwd(), c"/".as_ptr() as i64, 1]).map(drop)),
+    ("lets a log be overwritten", Works, || call(libc::SYS_fcntl, [LOG.into(), libc::F_SETFL.into(), 0]).map(drop)),
+    ("shortens a file", Works, || call(libc::SYS_ftruncate, [LOG.into(), 0]).map(drop)),
     ("watches files", Works, || call(libc::SYS_inotify_init1, [0]).map(drop)),
     ("opens a file by handle", Fails, || call(libc::SYS_open_by_handle_at, [OUTSIDE.into(), 0, 0]).map(drop)),
     // Sockets.
@@ -141,6 +145,8 @@ const EXCEPTIONS: &[(Role, &str, Exception)] = &[
         "reads the memory of another process by name",
         Exception::Refused,
     ),
+    (Role::Stored, "shortens a file", Exception::Done),
+    (Role::Consensusd, "shortens a file", Exception::Done),
     (Role::Netd, "makes a TCP socket", Exception::Done),
     (Role::Netd, "makes a TCP socket of IPv6", Exception::Done),
     (Role::Netd, "makes a UDP socket", Exception::Done),

@@ -21,8 +21,8 @@ use rustix::net::{
 use sandbox::{Ended, Role};
 
 use crate::worker::{
-    Act, CHANNEL, CONNECTION, JOURNAL, LISTENER, MAP, STORE, borrowed, call, in_sandbox, inherited,
-    listen, number, start,
+    Act, CHANNEL, CONNECTION, JOURNAL, LISTENER, LOG, MAP, STORE, borrowed, call, in_sandbox,
+    inherited, listen, number, start,
 };
 use crate::{Bench, Test};
 
@@ -60,6 +60,11 @@ const ACTS: &[(&[Role], &str, Act)] = &[
         &[Role::Stored, Role::Keyd],
         "writes a locked journal durably",
         journal,
+    ),
+    (
+        &[Role::Keyd],
+        "adds lines to a log and can do nothing else to it",
+        log_lines,
     ),
     (
         &[Role::Stored],
@@ -401,11 +406,22 @@ fn journal() -> io::Result<()> {
     file.try_lock()?;
     file.write_all_at(b"ceiling", 8)?;
     file.sync_data()?;
-    file.set_len(16)?;
     file.sync_all()?;
     let mut back = [0; 7];
     file.read_exact_at(&mut back, 8)?;
     check(&back == b"ceiling", "what was written")
+}
+
+/// Whatever way it writes, the lines before stay.
+fn log_lines() -> io::Result<()> {
+    let file = std::fs::File::from(inherited(LOG));
+    (&file).write_all(b"one\n")?;
+    file.write_all_at(b"two\n", 0)?;
+    // SAFETY: nobody else changes the file.
+    let map = unsafe { memmap2::MmapOptions::new().len(8).map_mut(&file) };
+    check(map.is_err(), "no writable map")?;
+    file.sync_data()?;
+    check(file.metadata()?.len() == 8, "both lines")
 }
 
 fn store_files() -> io::Result<()> {
@@ -418,6 +434,7 @@ fn store_files() -> io::Result<()> {
         Mode::RUSR | Mode::WUSR,
     )?);
     rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, 8_192)?;
+    file.set_len(4_096)?;
     check(rustix::fs::fstatfs(&file)?.f_bsize > 0, "free space")?;
     check(
         lock(number(&file) as i32, libc::F_OFD_SETLK, libc::F_WRLCK)? == libc::F_WRLCK,

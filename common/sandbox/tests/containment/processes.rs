@@ -680,7 +680,7 @@ fn nothing_stray(bench: &Bench) {
         "SANDBOX_TEST_ROLE",
     ];
     assert_eq!(variables, expected);
-    assert_eq!(open, "0 1 2 3 4 5 6 7 8 9");
+    assert_eq!(open, "0 1 2 3 4 5 6 7 8 9 10");
     assert_eq!(worker.wait(), Ended::Exited(DONE));
 }
 

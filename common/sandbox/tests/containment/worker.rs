@@ -24,6 +24,7 @@ pub(crate) const MAP: RawFd = 6;
 pub(crate) const LISTENER: RawFd = 7;
 pub(crate) const OUTSIDE: RawFd = 8;
 pub(crate) const CONNECTION: RawFd = 9;
+pub(crate) const LOG: RawFd = 10;
 
 /// The act did what it should.
 pub(crate) const DONE: i32 = 0;
@@ -148,6 +149,11 @@ pub(crate) fn start(bench: &Bench, role: Role, act: &str, sandboxed: bool) -> Wo
     let (ours, theirs) = UnixStream::pair().expect("a channel");
     let path = |name: &str| bench.directory.path().join(name);
     let journal = tempfile::tempfile().expect("a journal");
+    let log = tempfile::NamedTempFile::new().expect("a log");
+    let log = std::fs::OpenOptions::new()
+        .append(true)
+        .open(log.path())
+        .expect("a log that only grows");
     let store = std::fs::File::open(path("store")).expect("the store directory");
     let outside = std::fs::File::open(path("outside")).expect("the other directory");
     let map = std::fs::File::open(path("store/file")).expect("a file to map");
@@ -172,7 +178,8 @@ pub(crate) fn start(bench: &Bench, role: Role, act: &str, sandboxed: bool) -> Wo
         .descriptor(MAP, map.as_fd())
         .descriptor(LISTENER, listener.as_fd())
         .descriptor(OUTSIDE, outside.as_fd())
-        .descriptor(CONNECTION, connection.as_fd());
+        .descriptor(CONNECTION, connection.as_fd())
+        .descriptor(LOG, log.as_fd());
     if !sandboxed {
         spawn = spawn.env(FREE, "1");
     }
