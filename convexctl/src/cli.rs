@@ -325,7 +325,7 @@ pub enum Key {
         #[arg(long, value_name = "N")]
         words: Option<usize>,
     },
-    /// Add a key that exists: an Ed25519 seed or BIP39 words, from a file or the terminal
+    /// Add a key that exists: an Ed25519 seed or BIP39 words, from a file or the terminal, or a PEM file
     Import(KeyImport),
     /// Print the public keys in a key store; needs no passphrase
     List {
@@ -359,7 +359,7 @@ pub struct KeyImport {
     /// Where to.
     #[command(flatten)]
     pub store: KeyStoreArgs,
-    /// File with the seed or the words, readable by its owner only [default: ask]
+    /// File with the seed, the words or the key as PEM, readable by its owner only [default: ask]
     #[arg(long, value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// Derivation path for words [default: m/44/864/0/0/0]
@@ -371,6 +371,9 @@ pub struct KeyImport {
     /// File with the passphrase of the words
     #[arg(long, value_name = "FILE")]
     pub words_passphrase_file: Option<PathBuf>,
+    /// File with the passphrase of an encrypted PEM file [default: ask]
+    #[arg(long, value_name = "FILE")]
+    pub pem_passphrase_file: Option<PathBuf>,
 }
 
 /// Commands of `destake`.

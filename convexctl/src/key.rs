@@ -11,6 +11,7 @@ use crypto::AccountKey;
 use ipc::control::{Reply, Request};
 use keys::file::{self, FileError, Owner};
 use keys::mnemonic::{Mnemonic, WordCount};
+use keys::pem;
 use keys::{
     Cost, EntryKind, Integrity, KeyStore, KeyStoreError, MAX_STORE_BYTES, Passphrase, Seed,
 };
@@ -23,7 +24,7 @@ use crate::failure::Failure;
 use crate::output::Out;
 use crate::transact::read_passphrase;
 
-/// Longest file with a seed or words.
+/// Longest file with a seed, words, or a key as PEM.
 const MAX_SECRET: usize = 1024;
 
 pub(crate) fn run(command: cli::Key, out: &mut Out) -> Result<Exit, Failure> {
@@ -98,25 +99,39 @@ fn import(args: &cli::KeyImport, out: &mut Out) -> Result<Exit, Failure> {
         None => crate::terminal::passphrase("Seed (64 hex digits) or words: ")?,
     };
     let text = secret.expose().trim();
-    let seed = if text.contains(char::is_whitespace) {
-        let path = match &args.path {
-            Some(path) => path.parse().map_err(Failure::usage)?,
-            None => keys::mnemonic::Path::default(),
+    let seed = if pem::is_pem(text) {
+        let passphrase = match &args.pem_passphrase_file {
+            Some(path) => Some(read_passphrase(Some(path))?),
+            None if pem::is_encrypted(text) => {
+                Some(crate::terminal::passphrase("Passphrase of the PEM file: ")?)
+            }
+            None => None,
         };
-        let extra = match (&args.words_passphrase_file, args.words_passphrase) {
-            (Some(path), _) => Some(read_passphrase(Some(path))?),
-            (None, true) => Some(crate::terminal::passphrase("Passphrase of the words: ")?),
-            (None, false) => None,
-        };
-        Mnemonic::parse(text)
-            .and_then(|mnemonic| mnemonic.seed(extra.as_ref(), &path))
-            .map_err(Failure::data)?
+        pem::seed(text, passphrase.as_ref()).map_err(Failure::data)?
+    } else if text.contains(char::is_whitespace) {
+        words(args, text)?
     } else {
         Seed::from_hex(text).map_err(Failure::data)?
     };
     let key = insert(&args.store, &seed)?;
     out.line(hex::encode(key.as_bytes()))?;
     Ok(Exit::Ok)
+}
+
+/// The seed that words stand for.
+fn words(args: &cli::KeyImport, text: &str) -> Result<Seed, Failure> {
+    let path = match &args.path {
+        Some(path) => path.parse().map_err(Failure::usage)?,
+        None => keys::mnemonic::Path::default(),
+    };
+    let extra = match (&args.words_passphrase_file, args.words_passphrase) {
+        (Some(path), _) => Some(read_passphrase(Some(path))?),
+        (None, true) => Some(crate::terminal::passphrase("Passphrase of the words: ")?),
+        (None, false) => None,
+    };
+    Mnemonic::parse(text)
+        .and_then(|mnemonic| mnemonic.seed(extra.as_ref(), &path))
+        .map_err(Failure::data)
 }
 
 /// Adds a key to the store, which is made if it is missing. A key that is there already stays as it is.

@@ -136,6 +136,31 @@ fn words_and_seeds_give_the_keys_that_the_reference_derives() {
 }
 
 #[test]
+fn a_pem_file_of_the_reference_is_imported() {
+    let desk = Desk::new();
+    desk.secret("foobar", "foobar\n");
+    // spec/09 §3.4
+    desk.secret(
+        "key.pem",
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\n\
+         MGUwKQYKKoZIhvcNAQwBBTAbBBTXKHnsxITtdYT3+2WebwFZImfS2gIDAQAABDic\n\
+         qSZhBN3Zn2qhDG6pNmhTGw8QuVeYmFigbWJubr4Xmye1nWemp13uQnOFlE1FSONG\n\
+         Jur+COtB5w==\n\
+         -----END ENCRYPTED PRIVATE KEY-----\n",
+    );
+    let import = |passphrase| {
+        let tail = ["--file", "key.pem", "--pem-passphrase-file", passphrase];
+        with_store(&["key", "import"], &tail)
+    };
+    let (code, text) = desk.fails(&import("passphrase"));
+    assert!(code == 65 && text.contains("PEM"), "{code} {text}");
+    assert_eq!(
+        desk.ok(&import("foobar")).trim(),
+        "4cb5abf6ad79fbf5abbccafcc269d85cd2651ed4b885b5869f241aedf0a5ba29"
+    );
+}
+
+#[test]
 fn what_is_wrong_is_said_and_nothing_is_changed() {
     let desk = Desk::new();
     desk.secret(

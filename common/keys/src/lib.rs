@@ -5,6 +5,7 @@
 //! | [`Locked`] | a value in pages of its own: not swapped, not dumped, not inherited by a child, erased on drop |
 //! | [`Seed`], [`Passphrase`] | the two secrets of a peer, in such pages; neither can be printed or cloned |
 //! | [`KeyStore`] | the key store file of the reference, PKCS #12 with one secret bag for each key (`spec/09 §3.3`) |
+//! | [`pem`] | a key as the reference exports it, and as OpenSSL writes it (`spec/09 §3.4`) |
 //! | [`mnemonic`] | words to seeds as the reference derives them (`spec/09 §3.2`) |
 //! | [`file`] | files of secrets: readable by their owner only, replaced whole or not at all |
 //!
@@ -13,6 +14,7 @@
 pub mod file;
 mod locked;
 pub mod mnemonic;
+pub mod pem;
 mod pkcs12;
 mod secret;
 

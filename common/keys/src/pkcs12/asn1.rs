@@ -20,6 +20,7 @@ pub(super) mod oid {
     pub(crate) const SECRET_BAG: ObjectIdentifier = oid("1.2.840.113549.1.12.10.1.5");
     pub(crate) const FRIENDLY_NAME: ObjectIdentifier = oid("1.2.840.113549.1.9.20");
     pub(crate) const LOCAL_KEY_ID: ObjectIdentifier = oid("1.2.840.113549.1.9.21");
+    pub(crate) const PBE_SHA1_RC2_128: ObjectIdentifier = oid("1.2.840.113549.1.12.1.5");
     pub(crate) const PBES2: ObjectIdentifier = oid("1.2.840.113549.1.5.13");
     pub(crate) const PBKDF2: ObjectIdentifier = oid("1.2.840.113549.1.5.12");
     pub(crate) const HMAC_SHA1: ObjectIdentifier = oid("1.2.840.113549.2.7");
@@ -161,6 +162,13 @@ pub(super) struct Attribute<'a> {
 pub(super) struct EncryptedKey<'a> {
     pub(super) algorithm: Algorithm<'a>,
     pub(super) data: &'a OctetStringRef,
+}
+
+/// Pkcs-12-PbeParams.
+#[derive(Sequence)]
+pub(super) struct Pkcs12Pbe<'a> {
+    pub(super) salt: &'a OctetStringRef,
+    pub(super) iterations: u64,
 }
 
 /// PBES2-params.

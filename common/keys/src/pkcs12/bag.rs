@@ -7,7 +7,7 @@ use der::{Decode, Encode, Tag, Tagged};
 use zeroize::Zeroizing;
 
 use super::asn1::{
-    Attribute, EncryptedKey, PrivateKey, SafeBag, SecretBag, constructed, octets, oid,
+    Attribute, EncryptedKey, PrivateKey, SafeBag, SecretBag, constructed, octets, oid, unsupported,
 };
 use super::{Entry, KeyStoreError, broken, key_of, pbes2};
 use crate::{Passphrase, Seed};
@@ -130,23 +130,30 @@ impl Bag {
         let key = self.key.as_ref().ok_or_else(none)?;
         let plain = pbes2::decrypt(&key.der, passphrase)?;
         // A wrong passphrase gives well padded bytes once in 256 times. That those are a private key by chance, too, won't happen.
-        let private = PrivateKey::parse(&plain).map_err(|_| KeyStoreError::WrongKeyPassphrase)?;
-        if private.algorithm.oid != oid::ED25519 {
-            return Err(KeyStoreError::Unsupported(format!(
-                "a key that is not of Ed25519 (entry {}, algorithm {})",
-                self.alias, private.algorithm.oid
-            )));
-        }
-        let bytes = private.key.as_bytes();
-        // RFC 8410 has the seed in an octet string inside of the octet string.
-        let seed = match bytes {
-            [0x04, 0x20, seed @ ..] if seed.len() == 32 => seed,
-            _ => bytes,
-        };
-        let seed = <[u8; 32]>::try_from(seed).map(Zeroizing::new);
-        let mut seed = seed.map_err(|_| KeyStoreError::Broken("length of a key"))?;
-        Ok(Seed::take(&mut seed)?)
+        private_key(&plain)?.ok_or(KeyStoreError::WrongKeyPassphrase)
     }
+}
+
+/// The seed in a PrivateKeyInfo, or `None` when the bytes are none.
+pub(super) fn private_key(plain: &[u8]) -> Result<Option<Seed>, KeyStoreError> {
+    let Ok(private) = PrivateKey::parse(plain) else {
+        return Ok(None);
+    };
+    if private.algorithm.oid != oid::ED25519 {
+        return Err(unsupported(
+            "a key that is not of Ed25519",
+            &private.algorithm.oid,
+        ));
+    }
+    let bytes = private.key.as_bytes();
+    // RFC 8410 has the seed in an octet string inside of the octet string.
+    let seed = match bytes {
+        [0x04, 0x20, seed @ ..] if seed.len() == 32 => seed,
+        _ => bytes,
+    };
+    let seed = <[u8; 32]>::try_from(seed).map(Zeroizing::new);
+    let mut seed = seed.map_err(|_| KeyStoreError::Broken("length of a key"))?;
+    Ok(Some(Seed::take(&mut seed)?))
 }
 
 /// The encrypted key in a secret bag, or `None` when the bag holds another kind of secret.

@@ -42,7 +42,7 @@ fn verifier(digest: &ObjectIdentifier) -> Result<Verify, KeyStoreError> {
     macro_rules! hmac {
         ($digest:ty) => {
             |content, passphrase, salt, iterations, expected| {
-                let key = derive::<$digest>(passphrase, salt, iterations);
+                let key = derive::<$digest>(Purpose::Mac, passphrase, salt, iterations);
                 let mut mac = Hmac::<$digest>::new_from_slice(&key).expect("a key of any length");
                 mac.update(content);
                 mac.verify_slice(expected).is_ok()
@@ -73,7 +73,7 @@ impl Fresh {
         iterations: u32,
     ) -> Result<Self, KeyStoreError> {
         let salt = random()?;
-        let key = derive::<Sha256>(passphrase, &salt, iterations.into());
+        let key = derive::<Sha256>(Purpose::Mac, passphrase, &salt, iterations.into());
         let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("a key of any length");
         mac.update(content);
         Ok(Self {
@@ -96,13 +96,22 @@ impl Fresh {
     }
 }
 
-/// RFC 7292 B.2 with the ID for MAC keys, for as many bytes as the digest has: then its loop over output blocks runs once.
-fn derive<D: Digest + BlockSizeUser>(
+/// What is derived from a passphrase (RFC 7292 B.3).
+#[derive(Clone, Copy)]
+#[repr(u8)]
+pub(super) enum Purpose {
+    Key = 1,
+    Iv = 2,
+    Mac = 3,
+}
+
+/// RFC 7292 B.2 for as many bytes as the digest has: then its loop over output blocks runs once.
+pub(super) fn derive<D: Digest + BlockSizeUser>(
+    purpose: Purpose,
     passphrase: &Passphrase,
     salt: &[u8],
     iterations: u64,
 ) -> Zeroizing<Vec<u8>> {
-    const MAC_KEY: u8 = 3;
     let block = D::block_size();
     let mut password = Zeroizing::new(Vec::with_capacity(2 * passphrase.expose().len() + 2));
     // BMPString with its terminating zero; what needs two UTF-16 units takes two, as in Java.
@@ -110,7 +119,7 @@ fn derive<D: Digest + BlockSizeUser>(
         password.extend_from_slice(&unit.to_be_bytes());
     }
     let mut digest = D::new();
-    digest.update(vec![MAC_KEY; block]);
+    digest.update(vec![purpose as u8; block]);
     for part in [salt, &password] {
         let filled = part.len().next_multiple_of(block);
         let repeated = part.iter().copied().cycle().take(filled);
@@ -133,6 +142,7 @@ mod tests {
     fn key<D: Digest + BlockSizeUser>(passphrase: &str, salt: &str, iterations: u64) -> String {
         let passphrase = Passphrase::copy_of(passphrase).unwrap();
         hex::encode(&*derive::<D>(
+            Purpose::Mac,
             &passphrase,
             &hex::decode(salt).unwrap(),
             iterations,

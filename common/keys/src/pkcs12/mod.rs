@@ -15,6 +15,7 @@ mod asn1;
 mod bag;
 mod mac;
 mod pbes2;
+mod pkcs8;
 
 use std::time::SystemTime;
 
@@ -27,6 +28,7 @@ use crate::{Passphrase, RandomError, Seed};
 use asn1::{ContentInfo, ContentInfos, Pfx, oid};
 use bag::Bag;
 pub use bag::EntryKind;
+pub(crate) use pkcs8::{decrypt as decrypt_private_key, read as read_private_key};
 
 /// Largest key store file in bytes.
 pub const MAX_STORE_BYTES: usize = 1 << 20;
