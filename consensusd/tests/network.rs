@@ -4,8 +4,9 @@ mod support;
 
 use std::collections::HashSet;
 
-use cells::{Cell, Hash, RecordKind, branches, encode_delta};
-use support::{Network, Node, STAKE, USER, account_key, genesis, sign, transfer};
+use cells::{Cell, Hash, RecordKind, Signed, branches, encode_delta};
+use consensusd::peer::{Event, Outgoing, Request};
+use support::{Network, Node, STAKE, USER, account_key, genesis, peer_key, sign, transfer};
 
 fn network(stakes: &[i64]) -> Network {
     let mut network = Network::new(&genesis(6, stakes), stakes.len());
@@ -135,24 +136,34 @@ fn many_transactions_through_lossy_links_are_all_executed_once() {
     }
 }
 
-#[test]
-fn orders_that_lack_the_same_data_are_all_left_aside() {
+/// A text that is a cell of its own, far below the block of the transaction that has it.
+fn text() -> Cell {
+    Cell::from("a".repeat(300).as_str())
+}
+
+/// Blocks in the order of a peer, as a node knows it.
+fn blocks(node: &Node, peer: usize) -> u64 {
+    let order = node.core.belief().order(&account_key(peer));
+    order.unwrap().map_or(0, |order| order.blocks.count())
+}
+
+/// Three peers of which the last is cut off while the others share a block that can't become final.
+fn two_share_a_block() -> Network {
     let mut network = network(&[STAKE; 3]);
     network.link = Box::new(|from, to| from != 2 && to != 2);
-    // The text is a cell of its own, far below the block.
-    let text = Cell::from("a".repeat(300).as_str());
-    let fields = [Cell::Address(USER), Cell::Long(1), text.clone()];
+    let fields = [Cell::Address(USER), Cell::Long(1), text()];
     network.nodes[0].submit(9, 1, &sign(0, RecordKind::Invoke, &fields));
-    let blocks = |node: &Node, peer| {
-        let order = node.core.belief().order(&account_key(peer));
-        order.unwrap().map_or(0, |order| order.blocks.count())
-    };
     network.run(30_000, |nodes| {
         (0..2).all(|peer| blocks(&nodes[0], peer) == 1)
     });
+    network
+}
+
+/// The belief of a node with all below it but one cell.
+fn belief_without(node: &Node, left_out: &Cell) -> Vec<u8> {
     let mut cells = Vec::new();
-    let mut seen = HashSet::from([text.hash()]);
-    let mut stack = vec![network.nodes[0].core.belief().to_cell()];
+    let mut seen = HashSet::from([left_out.hash()]);
+    let mut stack = vec![node.core.belief().to_cell()];
     while let Some(cell) = stack.pop() {
         let below = branches(&cell).into_iter();
         let below = below.map(|branch| Cell::clone(&branch.load().unwrap()));
@@ -160,8 +171,15 @@ fn orders_that_lack_the_same_data_are_all_left_aside() {
         cells.push(cell);
     }
     cells.reverse();
+    encode_delta(&cells)
+}
+
+#[test]
+fn orders_that_lack_the_same_data_are_all_left_aside() {
+    let mut network = two_share_a_block();
+    let message = belief_without(&network.nodes[0], &text());
     network.link = Box::new(|_, _| false);
-    network.belief(0, 2, &encode_delta(&cells));
+    network.belief(0, 2, &message);
     for _ in 0..30 {
         network.nodes[2].step(network.now);
     }
@@ -169,4 +187,107 @@ fn orders_that_lack_the_same_data_are_all_left_aside() {
         let blocks = blocks(&network.nodes[2], peer);
         assert_eq!(blocks, 0, "nobody votes on what can't be executed");
     }
+}
+
+/// The first block in the order of a node, without its signature.
+fn first_block(node: &Node) -> Cell {
+    match node.core.order().blocks.get(0) {
+        Ok(Some(Cell::Signed(signed))) => signed.value().unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Whether a node asks for a cell when somebody who has proven nothing brings it a message.
+fn asks_for(mut network: Network, message: &[u8], wanted: Hash) -> bool {
+    network.belief_by(0, 2, message, None);
+    network.nodes[2].outbox.clear();
+    for _ in 0..3 {
+        network.nodes[2].step(network.now);
+    }
+    let asks = |outgoing: &Outgoing| match outgoing {
+        Outgoing::Request(_, _, Request::Data(hashes)) => hashes.contains(&wanted),
+        _ => false,
+    };
+    network.nodes[2].outbox.iter().any(asks)
+}
+
+#[test]
+fn what_an_order_of_a_staked_peer_lacks_is_asked_for_whoever_brought_it() {
+    let network = two_share_a_block();
+    let message = belief_without(&network.nodes[0], &text());
+    assert!(asks_for(network, &message, text().hash()));
+    // Without the block, the chain can't even be looked at.
+    let network = two_share_a_block();
+    let block = first_block(&network.nodes[0]);
+    let message = belief_without(&network.nodes[0], &block);
+    assert!(asks_for(network, &message, block.hash()));
+}
+
+#[test]
+fn a_forged_order_makes_nobody_ask_for_anything() {
+    let network = two_share_a_block();
+    let order = network.nodes[0].core.order().to_cell();
+    let block = first_block(&network.nodes[0]);
+    // Another has signed it than it says.
+    let signature = *Signed::sign(&peer_key(1), order.clone()).signature();
+    let forged = Cell::from(Signed::new(account_key(0), signature, order.clone()));
+    let message = encode_delta(&[order, forged]);
+    assert!(!asks_for(network, &message, block.hash()));
+}
+
+#[test]
+fn who_is_connected_to_later_is_sent_all_that_is_not_final() {
+    let mut network = two_share_a_block();
+    // It can't ask for anything.
+    network.link = Box::new(|from, to| from == 0 && to == 2);
+    network.nodes[0].events.push_back(Event::Closed(2));
+    network.nodes[0].events.push_back(Event::Opened(2));
+    network.run(1_000, |nodes| {
+        (0..2).all(|peer| blocks(&nodes[2], peer) == 1)
+    });
+}
+
+#[test]
+fn when_nothing_moves_all_that_is_not_final_is_told_again() {
+    let mut network = two_share_a_block();
+    network.link = Box::new(|from, to| from == 0 && to == 2);
+    network.run(1_000, |nodes| {
+        (0..2).all(|peer| blocks(&nodes[2], peer) == 1)
+    });
+}
+
+#[test]
+fn orders_of_others_are_passed_on_though_the_own_one_stays_the_same() {
+    let mut network = network(&[STAKE; 4]);
+    network.link = Box::new(|from, to| from.max(to) < 2);
+    network.nodes[0].submit(9, 1, &transfer(0, 1, 5, 1));
+    network.run(30_000, |nodes| blocks(&nodes[0], 1) == 1);
+    let (own, signed) = {
+        let node = &network.nodes[0];
+        let signed = node.core.belief().signed_order(&account_key(1));
+        (
+            node.core.order().clone(),
+            Cell::from(signed.unwrap().unwrap()),
+        )
+    };
+    network.told.clear();
+    network.pass(1_000);
+    assert_eq!(network.nodes[0].core.order().to_cell(), own.to_cell());
+    let told = network.told.iter().any(|(from, body)| {
+        let encoding = signed.encode();
+        *from == 0 && body.windows(encoding.len()).any(|part| part == encoding)
+    });
+    assert!(told, "half of the weight changes no order");
+}
+
+#[test]
+fn others_are_asked_for_their_belief_while_nothing_is_executed_whatever_is_heard() {
+    let mut network = two_share_a_block();
+    network.link = Box::new(|from, to| from.max(to) < 2);
+    let before = network.polls;
+    network.pass(6_000);
+    let told = network.told.len();
+    assert!(told > 20, "all hear of others all the time");
+    let polls = network.polls - before;
+    assert!((6..40).contains(&polls), "{polls} of three peers");
 }

@@ -67,6 +67,8 @@ pub struct Offers {
     pub orders: Vec<Offer>,
     /// The others, with the reason. Own orders and those that are merely not newer are not listed.
     pub refused: Vec<Dropped>,
+    /// Of the others, those of staked peers that can't be judged since a part is not there. Their signatures are not checked.
+    pub incomplete: Vec<Signed>,
 }
 
 impl<'a> Intake<'a> {
@@ -183,11 +185,16 @@ impl<'a> Intake<'a> {
             Err(DropReason::Fault(OrderFault::Data(error @ CellError::Store { .. }))) => {
                 return Err(MergeError::Data(error));
             }
-            Err(reason) => offers.refused.push(Dropped {
-                key: Some(*key),
-                held: false,
-                reason,
-            }),
+            Err(reason) => {
+                if let DropReason::Fault(OrderFault::Data(CellError::Missing(_))) = reason {
+                    offers.incomplete.push(signed.clone());
+                }
+                offers.refused.push(Dropped {
+                    key: Some(*key),
+                    held: false,
+                    reason,
+                });
+            }
         }
         Ok(())
     }

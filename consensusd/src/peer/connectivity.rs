@@ -172,6 +172,14 @@ impl Connectivity {
         self.answered(connection, now);
     }
 
+    /// A connection at whose other end this peer is.
+    #[must_use]
+    pub fn line_to(&self, key: &AccountKey) -> Option<Connection> {
+        let mut lines = self.lines.iter();
+        let found = lines.find(|(_, line)| line.key.as_ref() == Some(key));
+        found.map(|(connection, _)| *connection)
+    }
+
     /// How many hosts there are to connect to.
     pub fn set_reach(&mut self, reach: Reach) {
         self.reach = Some(reach);

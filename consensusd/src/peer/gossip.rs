@@ -1,8 +1,8 @@
-//! Beliefs of others: intake, what they lack, broadcast of the own one, and polls (`spec/05 §9`, `§10`, `§17.4`).
+//! Beliefs of others: intake, what they lack, and polls (`spec/05 §9`, `§17.4`).
 
 use std::collections::{HashMap, HashSet};
 
-use cells::{Cell, Hash, Source, Verdict};
+use cells::{Cell, Signed, Source, Verdict};
 use consensus::Offer;
 use crypto::{AccountKey, KeyCache, SignedMessage, verify_batch};
 use signing::Now;
@@ -12,19 +12,24 @@ use super::Core;
 use super::acquisition::{Ended, Failure, Fetcher, Wanted, missing};
 use super::conduct::{Conduct, Fault};
 use super::event::{Action, Challenger, Connection, Outgoing, Request, Target};
+use super::telling::REBROADCAST;
 
 /// Orders that wait for the next merge.
 const MAX_OFFERS: usize = 4_096;
 /// Connections to other peers that are looked at.
 const MAX_OPENED: usize = 256;
-/// Milliseconds between broadcasts when nothing changes (`spec/05 §1.2`).
-const REBROADCAST: u64 = 300;
 /// Milliseconds without a belief after which another peer is asked for its own.
 const SILENCE: u64 = 1_000;
+/// Age of the state in milliseconds from which on others are asked whatever is heard: what is heard may be the same again and again.
+const OLD: i64 = 2_000;
+/// Orders of one message of which the rest is asked for.
+const MAX_LACKING: usize = 32;
 /// Milliseconds for an answer; `netd` gives up earlier.
 const PATIENCE: u64 = 15_000;
-/// Milliseconds until a peer is challenged again that has not proven who it is. `keyd` signs nothing of its first second.
+/// Milliseconds until peers are challenged again that have not proven who they are: `keyd` signs nothing of its first second. Each time twice
+/// as long, since 0.8.0 never answers.
 const CHALLENGE_AGAIN: u64 = 2_000;
+const CHALLENGE_SELDOM: u64 = 60_000;
 /// Signatures that are checked one by one rather than together.
 const FEW: usize = 3;
 /// Bytes of a message that is kept until what it lacks has come.
@@ -47,6 +52,7 @@ pub(super) struct Gossip {
     pub(super) proven: HashMap<Connection, AccountKey>,
     /// When those that are not proven are challenged again.
     challenge_at: u64,
+    challenge_wait: u64,
     /// Requests that challenge a connection.
     pub(super) proofs: HashMap<u64, Connection>,
     pub(super) fetcher: Fetcher,
@@ -57,8 +63,13 @@ pub(super) struct Gossip {
     poll: Option<Poll>,
     pub(super) tickets: u64,
     turn: usize,
-    last_broadcast: u64,
+    /// Connections that were not yet sent all that is not final.
+    pub(super) untold: Vec<Connection>,
+    /// When anything was sent to all, and when all that is not final was (steady milliseconds).
+    pub(super) last_broadcast: u64,
+    pub(super) last_whole: u64,
     last_heard: u64,
+    last_poll: u64,
     /// Requests for a sign of life, on which connection, and until when.
     looks: HashMap<u64, (Connection, u64)>,
     keys: Option<KeyCache>,
@@ -79,6 +90,7 @@ impl Gossip {
     /// All connections are gone.
     pub(super) fn disconnected(&mut self) {
         self.opened.clear();
+        self.untold.clear();
         self.proven.clear();
         self.fetcher.clear();
         self.proofs.clear();
@@ -86,27 +98,26 @@ impl Gossip {
         self.poll = None;
     }
 
-    pub(super) fn wait(&self, now: Now) -> u64 {
+    /// Milliseconds until something is due. `quiet` says that nothing is on its way to the store, `old` that the state is.
+    pub(super) fn wait(&self, now: Now, quiet: bool, old: bool) -> u64 {
         let until = |time: u64| time.saturating_sub(now.steady).max(1);
         if self.opened.is_empty() {
             return u64::MAX;
         }
         let acquisition = self.fetcher.next(now.steady).map_or(u64::MAX, until);
-        until(self.last_broadcast + REBROADCAST)
-            .min(until(self.last_heard + SILENCE))
-            .min(acquisition)
+        let broadcast = quiet.then(|| until(self.last_broadcast + REBROADCAST));
+        let poll = match &self.poll {
+            Some(poll) => until(poll.until),
+            None if self.fetcher.is_busy() => u64::MAX,
+            None => until(self.poll_at(old)),
+        };
+        acquisition.min(poll).min(broadcast.unwrap_or(u64::MAX))
     }
 
-    /// The connection on which data that this peer lacked to send can be asked for: who dialled us answers no requests (`spec/06 §7.2`).
-    /// That is the one that we have to it; without one, any, since beliefs are alike.
-    fn source(&mut self, key: &AccountKey) -> Option<Connection> {
-        let to_it = self.opened.iter().find(|c| self.proven.get(c) == Some(key));
-        if to_it.is_some() {
-            return to_it.copied();
-        }
-        self.turn += 1;
-        let place = self.turn % self.opened.len().max(1);
-        self.opened.get(place).copied()
+    /// When the next poll is due (steady milliseconds).
+    fn poll_at(&self, old: bool) -> u64 {
+        let since = if old { self.last_poll } else { u64::MAX };
+        self.last_heard.min(since) + SILENCE
     }
 }
 
@@ -136,6 +147,12 @@ impl Core {
             let ends = self.gossip.conduct.forged(connection, from.as_ref(), now);
             out.extend(ends.map(|reason| Action::Net(Outgoing::Close(connection, reason))));
         }
+        let mut lacking = offers.incomplete;
+        let is_bad = |signed: &Signed| !signed.verify();
+        if let Some(bad) = lacking.iter().take(MAX_LACKING).position(is_bad) {
+            lacking.truncate(bad);
+        }
+        lacking.truncate(MAX_LACKING);
         let mut seen = HashSet::new();
         for offer in offers.orders.into_iter().take(good) {
             if self.gossip.offers.len() >= MAX_OFFERS {
@@ -145,7 +162,7 @@ impl Core {
             // All of it, down to the last transaction, has to be here before anybody votes on it.
             let order = Cell::from(offer.signed().clone());
             match missing(&order, &self.shelf, &mut seen) {
-                Ok(lacking) if lacking.is_empty() => {
+                Ok(none) if none.is_empty() => {
                     self.counters.orders += 1;
                     let age = now.wall.saturating_sub(offer.order().timestamp);
                     self.connectivity.signed(*offer.key(), age, now.steady);
@@ -156,6 +173,7 @@ impl Core {
                     incomplete = true;
                     // What it lacks counts as seen from here on, and another order may lack the same.
                     seen.clear();
+                    lacking.push(offer.signed().clone());
                 }
                 Err(_) => return,
             }
@@ -163,15 +181,36 @@ impl Core {
         if !incomplete {
             self.gossip.last_heard = now.steady;
         }
-        // A stranger can't make us ask for anything; what it lacks comes with the next poll.
-        if incomplete
-            && let Some(key) = from
-            && self.gossip.conduct.may_ask(&key, now)
-            && let Some(connection) = self.gossip.source(&key)
-        {
-            let wanted = Wanted::Message(message.clone(), key);
-            self.acquire(wanted, connection, now);
+        // Whoever brought it, its peer has signed it. Of what nobody has signed, a stranger can't make us ask for anything; that comes with
+        // the next poll.
+        let signed = lacking.iter().filter_map(|signed| {
+            let key = signed.key().copied()?;
+            Some((Cell::from(signed.clone()), key))
+        });
+        let mut wanted: Vec<(Cell, AccountKey)> = signed.collect();
+        if wanted.is_empty() && incomplete {
+            wanted.extend(from.map(|key| (message.clone(), key)));
         }
+        for (value, key) in wanted {
+            if self.gossip.conduct.may_ask(&key, now)
+                && let Some(connection) = self.source(&key)
+            {
+                self.acquire(Wanted::Message(value, key), connection, now);
+            }
+        }
+    }
+
+    /// The connection on which what this peer has signed can be asked for: who dialled us answers no requests (`spec/06 §7.2`). That is the
+    /// one that we have to it, by its proof or by its word; without one, any, since beliefs are alike.
+    fn source(&mut self, key: &AccountKey) -> Option<Connection> {
+        let gossip = &mut self.gossip;
+        let to_it = self.connectivity.line_to(key);
+        if to_it.is_some_and(|connection| gossip.opened.contains(&connection)) {
+            return to_it;
+        }
+        gossip.turn += 1;
+        let place = gossip.turn % gossip.opened.len().max(1);
+        gossip.opened.get(place).copied()
     }
 
     fn acquire(&mut self, wanted: Wanted, from: Connection, now: Now) {
@@ -234,9 +273,11 @@ impl Core {
             return;
         }
         self.gossip.opened.push(connection);
+        self.gossip.untold.push(connection);
         self.gossip.fetcher.sources().opened(connection);
         self.connectivity.opened(connection, now.steady);
         self.want_challenge(Challenger::Opened(connection), now, out);
+        self.gossip.challenge_wait = CHALLENGE_AGAIN;
         self.gossip.challenge_at = now.steady + CHALLENGE_AGAIN;
         if self.gossip.poll.is_none() {
             self.poll(connection, now, out);
@@ -247,6 +288,7 @@ impl Core {
 
     pub(super) fn connection_closed(&mut self, connection: Connection) {
         self.gossip.opened.retain(|c| *c != connection);
+        self.gossip.untold.retain(|c| *c != connection);
         self.connectivity.closed(connection);
         self.gossip.proven.remove(&connection);
         self.gossip.proofs.retain(|_, c| *c != connection);
@@ -263,11 +305,12 @@ impl Core {
 
     /// Challenges who is not proven: the signer had nothing to say at first, or the answer was lost.
     fn challenge_again(&mut self, now: Now, out: &mut Vec<Action>) {
-        self.gossip.challenge_at = now.steady + CHALLENGE_AGAIN;
+        let gossip = &mut self.gossip;
+        gossip.challenge_at = now.steady + gossip.challenge_wait;
         if !self.key.signs() {
             return;
         }
-        let gossip = &self.gossip;
+        gossip.challenge_wait = CHALLENGE_SELDOM.min(2 * gossip.challenge_wait);
         let open = |c: &&Connection| {
             !gossip.proven.contains_key(c) && !gossip.proofs.values().any(|asked| asked == *c)
         };
@@ -312,6 +355,7 @@ impl Core {
         });
         // One attempt for each silence.
         self.gossip.last_heard = now.steady;
+        self.gossip.last_poll = now.steady;
         out.push(Action::Net(Outgoing::Request(
             ticket,
             Target::Opened(connection),
@@ -415,7 +459,12 @@ impl Core {
         }
     }
 
-    /// Requests that are due, polls, and broadcasts without news.
+    /// True when no block was executed for a while.
+    pub(super) fn has_old_state(&self, now: Now) -> bool {
+        self.ledger.globals().timestamp.saturating_add(OLD) < now.wall
+    }
+
+    /// Requests that are due, and polls.
     pub(super) fn tend_gossip(&mut self, now: Now, out: &mut Vec<Action>) {
         self.fetch(now, out);
         let gossip = &mut self.gossip;
@@ -432,42 +481,13 @@ impl Core {
         if now.steady >= gossip.challenge_at {
             self.challenge_again(now, out);
         }
+        let old = self.has_old_state(now);
         let gossip = &mut self.gossip;
-        let silent = now.steady >= gossip.last_heard + SILENCE;
-        if silent && gossip.poll.is_none() && !gossip.fetcher.is_busy() {
+        let due = now.steady >= gossip.poll_at(old);
+        if due && gossip.poll.is_none() && !gossip.fetcher.is_busy() {
             gossip.turn += 1;
             let connection = gossip.opened[gossip.turn % gossip.opened.len()];
             self.poll(connection, now, out);
         }
-        let gossip = &mut self.gossip;
-        if !gossip.announce
-            && now.steady >= gossip.last_broadcast + REBROADCAST
-            && let Some(belief) = &gossip.durable_belief
-        {
-            gossip.last_broadcast = now.steady;
-            out.push(Action::Net(Outgoing::Broadcast(belief.encode())));
-        }
-    }
-
-    /// The broadcast of a belief that is about to be written, when others are to be told.
-    pub(super) fn announcement(&mut self, belief: &Cell, now: Now) -> Option<Vec<u8>> {
-        const MOST: usize = 16 << 20;
-        let gossip = &mut self.gossip;
-        if gossip.opened.is_empty() || gossip.unannounced_bytes > MOST {
-            // Who connects later asks for what it lacks.
-            gossip.unannounced.clear();
-            gossip.unannounced_bytes = 0;
-        }
-        if gossip.opened.is_empty() || !gossip.announce {
-            return None;
-        }
-        gossip.announce = false;
-        gossip.last_broadcast = now.steady;
-        let mut cells = std::mem::take(&mut gossip.unannounced);
-        gossip.unannounced_bytes = 0;
-        let hash: Hash = belief.hash();
-        cells.retain(|cell| !cell.is_embedded() && cell.hash() != hash);
-        cells.push(belief.clone());
-        Some(cells::encode_delta(&cells))
     }
 }

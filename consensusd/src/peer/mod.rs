@@ -8,7 +8,8 @@
 //! | `rounds` | merge, own order, signatures | `spec/05 §4`, `§8` |
 //! | `executing` | from finality to results | `spec/05 §7` |
 //! | [`saving`], `sealing` | what is written down, and what waits for it | DESIGN §2 |
-//! | `gossip`, [`acquisition`] | beliefs of others, missing data, broadcast, polls | `spec/05 §9`, `§10`, `§17.4` |
+//! | `gossip`, [`acquisition`] | beliefs of others, missing data, polls | `spec/05 §9`, `§17.4` |
+//! | `telling` | what others are told of the own belief | `spec/05 §10` |
 //! | [`joining`] | the genesis state from others | `spec/05 §14.2` |
 //! | [`conduct`] | how others behave, and what they may have us do | `spec/05 §20` |
 //! | [`progress`] | how far a peer is that joins or catches up | |
@@ -37,6 +38,7 @@ mod rounds;
 pub mod saving;
 mod sealing;
 mod start;
+mod telling;
 mod trust;
 
 use std::collections::VecDeque;
@@ -291,6 +293,7 @@ impl Core {
         }
         let more = self.try_execute(now, out);
         self.tend_gossip(now, out);
+        self.tell_others(now, out);
         self.tend_connectivity(now, out);
         self.try_seal(now, out);
         self.saver.send(now.steady, out);
@@ -307,8 +310,9 @@ impl Core {
     fn wait(&mut self, now: Now) -> u64 {
         const IDLE: u64 = 1_000;
         let until = |time: u64| time.saturating_sub(now.steady);
+        let quiet = !self.dirty && self.saver.in_flight() == 0;
         let mut wait = IDLE
-            .min(self.gossip.wait(now))
+            .min(self.gossip.wait(now, quiet, self.has_old_state(now)))
             .min(self.connectivity.wait(now.steady));
         if self.round.is_none() && !self.compacting {
             let waits = self.wants_fresh() || matches!(self.making, Making::Made(..));

@@ -511,6 +511,10 @@ impl Node {
 pub(crate) struct Network {
     pub(crate) nodes: Vec<Node>,
     pub(crate) now: Now,
+    /// What each has told all others.
+    pub(crate) told: Vec<(usize, Vec<u8>)>,
+    /// Requests for a status.
+    pub(crate) polls: usize,
     /// Whether a message from one to another arrives.
     pub(crate) link: Box<dyn Fn(usize, usize) -> bool>,
     /// Whether beliefs are sent at all.
@@ -528,16 +532,22 @@ impl Network {
             now,
             link: Box::new(|_, _| true),
             broadcasts: true,
+            told: Vec::new(),
+            polls: 0,
         }
     }
 
     pub(crate) fn connect(&mut self) {
-        let count = self.nodes.len();
-        for (i, node) in self.nodes.iter_mut().enumerate() {
-            for j in (0..count).filter(|j| *j != i) {
-                node.events.push_back(Event::Opened(j as u64));
-            }
+        for peer in 0..self.nodes.len() {
+            self.connect_one(peer);
         }
+    }
+
+    /// One peer connects to all others.
+    pub(crate) fn connect_one(&mut self, peer: usize) {
+        let others = (0..self.nodes.len()).filter(|other| *other != peer);
+        let opened = others.map(|other| Event::Opened(other as u64));
+        self.nodes[peer].events.extend(opened);
     }
 
     /// Runs until `done`, at most `steps` times everything that there is to do.
@@ -588,10 +598,19 @@ impl Network {
                         self.belief(from, to, &body);
                     }
                 }
+                self.told.push((from, body));
+                true
+            }
+            // A belief for one alone; answers to challenges are not played here.
+            Outgoing::Send(to, body) if body.first() == Some(&RecordKind::Belief.tag()) => {
+                if self.broadcasts && (self.link)(from, to as usize) {
+                    self.belief(from, to as usize, &body);
+                }
                 true
             }
             Outgoing::Request(ticket, target, request) => {
                 let (Target::Opened(to) | Target::Accepted(to)) = target;
+                self.polls += usize::from(request == Request::Status);
                 let answer = self.request(from, to as usize, &request);
                 self.nodes[from]
                     .events
@@ -603,12 +622,23 @@ impl Network {
     }
 
     pub(crate) fn belief(&mut self, from: usize, to: usize, body: &[u8]) {
+        self.belief_by(from, to, body, Some(account_key(from)));
+    }
+
+    /// A message of somebody who has proven to be this peer, or nobody.
+    pub(crate) fn belief_by(
+        &mut self,
+        from: usize,
+        to: usize,
+        body: &[u8],
+        trusted: Option<AccountKey>,
+    ) {
         let node = &mut self.nodes[to];
         let source: Arc<dyn Source> = node.core.shelf().clone();
         let (message, _) = decode_partial(body, &Decoder::with_source(source)).unwrap();
         node.events.push_back(Event::Belief {
             connection: from as u64,
-            trusted: Some(account_key(from)),
+            trusted,
             message,
             bytes: body.len(),
         });
