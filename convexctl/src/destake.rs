@@ -198,7 +198,8 @@ fn arm(args: &cli::DestakeArm, out: &mut Out) -> Result<Exit, Failure> {
         account,
         network: status.network,
         peers: args.peers.clone(),
-        check: format!("(<= (or (get-peer-stake 0x{peer}) 0) {keep})"),
+        // The shares: fees that the peer has earned stay in it beside them, and count as stake until it is evicted (`spec/04 §8.6`).
+        check: format!("(<= (or (:stake (get (:peers *state*) 0x{peer})) 0) {keep})"),
         expected: "true".to_owned(),
         effect,
     };

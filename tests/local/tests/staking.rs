@@ -2,13 +2,15 @@
 //! beforehand is what came.
 
 use std::path::PathBuf;
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use cells::Cell;
 use client::Client;
 use cvm::reader::read_all_bytes;
 use local_networks::{Network, Theirs};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde_json::Value;
 
 /// Controller of the first peer of a new network; its key is that of the user.
@@ -75,15 +77,35 @@ impl Desk<'_> {
 
     /// What the first peer answers to a form, printed.
     fn ask(&self, form: &str) -> String {
+        self.ask_at(0, form)
+    }
+
+    /// The same of any peer.
+    fn ask_at(&self, peer: usize, form: &str) -> String {
         let form = form.replace("KEY", &format!("0x{}", self.key));
         let form = read_all_bytes(form.as_bytes()).expect("a form").get(0);
         let form = form.expect("in memory").expect("a form");
-        let mut client = Client::connect(&self.network.endpoint(0), Duration::from_secs(60))
+        let mut client = Client::connect(&self.network.endpoint(peer), Duration::from_secs(60))
             .expect("a connection");
         let reply = client.query(form, None).expect("an answer");
         assert_eq!(reply.error, Cell::Nil, "{}", reply.value);
         reply.value.to_string()
     }
+}
+
+/// Runs a command that goes on until it has succeeded, or for a minute.
+fn within_a_minute(mut command: Command) -> Output {
+    let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("it runs");
+    let process = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).expect("a child");
+    let minute = Timespec {
+        tv_sec: 60,
+        tv_nsec: 0,
+    };
+    if poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&minute)) != Ok(1) {
+        child.kill().expect("a child");
+    }
+    child.wait_with_output().expect("a child")
 }
 
 fn json(output: &Output) -> Value {
@@ -370,40 +392,31 @@ fn a_controller_without_a_network_signs_and_who_uses_its_account_is_reminded_of_
     );
 
     // A ladder of two is armed: one transaction of the account takes a step of it, the next the other.
-    let ladder = with_key(&[
-        "destake",
-        "prepare",
-        "--address",
-        CONTROLLER,
-        "--peer-key",
-        &desk.key,
-        "--from",
-        "2",
-        "--count",
-        "2",
-    ]);
-    std::fs::write(path("ladder"), ladder.stdout).expect("a file");
     let run = network.directory(0).join("run");
     let run = run.to_str().expect("UTF-8");
-    let armed = network
-        .convexctl()
-        .args([
+    let arm = |first: &str| {
+        let what = [
             "destake",
-            "arm",
-            &path("ladder"),
-            "--peer",
-            &network.endpoint(1),
-            "--run",
-            run,
-        ])
-        .output();
-    assert!(
-        armed.as_ref().is_ok_and(|armed| armed.status.success()),
-        "{armed:?}"
-    );
+            "prepare",
+            "--address",
+            CONTROLLER,
+            "--peer-key",
+            &desk.key,
+        ];
+        let ladder = with_key(&[&what[..], &["--from", first, "--count", "2"]].concat());
+        std::fs::write(path("ladder"), ladder.stdout).expect("a file");
+        let armed = network
+            .convexctl()
+            .args(["destake", "arm", &path("ladder"), "--run", run])
+            .args(["--peer", &network.endpoint(1)])
+            .output()
+            .expect("convexctl runs");
+        assert!(armed.status.success(), "{armed:?}");
+    };
+    arm("2");
     for (stake, expected) in [
         ("80000", "is good for the next transaction only"),
-        ("70000", "does NOT work any more"),
+        ("20000", "does NOT work any more"),
     ] {
         let output = desk.run(
             &["stake", "set", stake],
@@ -418,17 +431,31 @@ fn a_controller_without_a_network_signs_and_who_uses_its_account_is_reminded_of_
             "{text}"
         );
     }
-    let output = desk.run(&["stake", "delegate", "7"], OTHER, &["--yes", "--run", run]);
+    let second = Desk {
+        network: &network,
+        key: key_of(&network, 1),
+    };
+    let output = second.run(&["stake", "delegate", "7"], OTHER, &["--yes", "--run", run]);
     assert!(
         output.status.success() && output.stderr.is_empty(),
         "the account of nothing that is armed: {output:?}"
     );
-    assert_eq!(
-        desk.ask(
-            "[(:stake (get (:peers *state*) KEY)) (get (:stakes (get (:peers *state*) KEY)) #13)]"
-        ),
-        format!("[{} {}]", coppers(70_000), coppers(7))
-    );
+    let stake = "(:stake (get (:peers *state*) KEY))";
+    assert_eq!(desk.ask(stake), coppers(20_000));
+
+    // The peer has earned fees, which stay when its stake is withdrawn: it is gone all the same.
+    arm("4");
+    let destake = |command: &[&str]| {
+        let mut built = network.convexctl();
+        built.arg("destake").args(command).args(["--run", run]);
+        within_a_minute(built)
+    };
+    let drill = destake(&["drill"]);
+    assert!(drill.status.success(), "{drill:?}");
+    let now = destake(&["now", "--yes"]);
+    assert!(now.status.success(), "{now:?}");
+    assert_eq!(desk.ask_at(1, stake), "0");
+    assert_eq!(desk.ask_at(1, "(> (get-peer-stake KEY) 0)"), "true");
 }
 
 /// What is asked of a peer is asked in the protocol of all: one of the reference does as well. (Release 0.8.0 keeps absent metadata absent
