@@ -286,7 +286,7 @@ impl Change {
             && own > stake.coppers()
         {
             remarks.push(format!(
-                "fees that it has earned stay in the peer beside the stake: {}",
+                "fees that it has earned stay in the peer beside the stake, until it is evicted: {}",
                 coins(own - stake.coppers())
             ));
         }
