@@ -152,6 +152,7 @@ fn print(status: &PeerStatus, counters: bool, out: &mut Out) -> Result<(), Failu
             Some(RoleStatus::Netd {
                 accepted,
                 trusted,
+                opened,
                 peers,
                 serving,
             }) => {
@@ -159,8 +160,7 @@ fn print(status: &PeerStatus, counters: bool, out: &mut Out) -> Result<(), Failu
                     out,
                     "network",
                     format!(
-                        "{accepted} connections accepted, {trusted} proven; {} to other peers{}",
-                        peers.len(),
+                        "{accepted} connections accepted, {trusted} proven; {opened} to other peers{}",
                         if *serving { "" } else { "; NOT SERVING" }
                     ),
                 )?;
@@ -398,11 +398,13 @@ fn worker_json(worker: &WorkerView) -> Value {
         Some(RoleStatus::Netd {
             accepted,
             trusted,
+            opened,
             peers,
             serving,
         }) => json!({
             "accepted": accepted,
             "trusted": trusted,
+            "opened": opened,
             "serving": serving,
             "peers": peers.iter().map(|(host, key)| json!({
                 "host": host, "key": key.map(hex::encode),

@@ -49,6 +49,7 @@ pub mod link;
 pub mod names;
 pub mod out_buffer;
 pub mod outgoing;
+pub mod remembered;
 pub mod rescue;
 pub mod server;
 pub mod slab;

@@ -3,12 +3,17 @@
 //! Peers of the configuration come first, then peers of the state, drawn by stake. Who can't be reached is left alone for a while that
 //! doubles up to [`MAX_WAIT`] and is never quite the same. The own peer is no candidate: not by its key, and not by a host that turned out
 //! to be ourselves. Now and then, a connection to a peer of little stake makes place for another.
+//!
+//! While the peer is cut off ([`Outgoing::set_cut_off`]), what it is connected to does not lead to the others, whatever it is: nobody is left
+//! alone for longer than [`MAX_WAIT_CUT_OFF`], connections make place more often and whatever their stake, and peers that proved who they are
+//! before ([`crate::remembered`]) are tried as well, beyond the target.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use ipc::net::Connection;
 
 use crate::endpoint::{Endpoint, may_dial};
+use crate::remembered::Remembered;
 
 /// A peer key.
 pub type Key = [u8; 32];
@@ -16,6 +21,8 @@ pub type Key = [u8; 32];
 /// Longest wait before a host is tried again, milliseconds, give or take half of it. A network that was away is back in use soon
 /// after it is there again.
 pub const MAX_WAIT: u64 = 30_000;
+/// The same while the peer is cut off.
+pub const MAX_WAIT_CUT_OFF: u64 = 4_000;
 /// Wait after the first failure, milliseconds.
 const FIRST_WAIT: u64 = 500;
 /// A connection that lasted so long, in milliseconds, was no failure.
@@ -24,6 +31,10 @@ const LASTED: u64 = 60_000;
 const ATTEMPTS: usize = 8;
 /// Time between two thoughts of giving up a connection for another, milliseconds.
 const TURNOVER: u64 = 20_000;
+/// The same while the peer is cut off.
+const TURNOVER_CUT_OFF: u64 = 5_000;
+/// Connections to remembered peers beyond the target, while the peer is cut off.
+const SPARE: usize = 4;
 
 /// Settings of the policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +82,9 @@ pub enum Unwanted {
     /// Its peer is not in the state any more.
     #[error("the peer has left the network")]
     Left,
+    /// There are more than are wanted.
+    #[error("there are more connections than wanted")]
+    Surplus,
     /// It makes place for another.
     #[error("another peer has its turn")]
     Turnover,
@@ -110,6 +124,8 @@ pub struct Outgoing {
     own: HashSet<Endpoint>,
     open: BTreeMap<Connection, Open>,
     next_turnover: u64,
+    remembered: Remembered,
+    cut_off: bool,
 }
 
 impl Outgoing {
@@ -123,7 +139,21 @@ impl Outgoing {
             own: HashSet::new(),
             open: BTreeMap::new(),
             next_turnover: now + TURNOVER,
+            remembered: Remembered::default(),
+            cut_off: false,
         }
+    }
+
+    /// Whether consensus is out of reach.
+    pub fn set_cut_off(&mut self, cut_off: bool, now: u64, mut random: impl FnMut() -> u64) {
+        if cut_off && !self.cut_off {
+            for past in self.past.values_mut() {
+                let soon = now + random() % MAX_WAIT_CUT_OFF;
+                past.not_before = past.not_before.min(soon);
+            }
+            self.next_turnover = self.next_turnover.min(now + TURNOVER_CUT_OFF);
+        }
+        self.cut_off = cut_off;
     }
 
     /// Other settings.
@@ -159,6 +189,7 @@ impl Outgoing {
             .iter()
             .map(|c| &c.endpoint)
             .chain(&self.config.configured)
+            .chain(self.remembered.iter().map(|(endpoint, _)| endpoint))
             .collect();
         self.past.retain(|endpoint, _| named.contains(endpoint));
         self.own.retain(|endpoint| named.contains(endpoint));
@@ -166,7 +197,7 @@ impl Outgoing {
 
     /// What to do now; to be asked again until there is nothing.
     pub fn step(&mut self, now: u64, mut random: impl FnMut() -> u64) -> Option<Step> {
-        if let Some(step) = self.close_who_left() {
+        if let Some(step) = self.close_who_left().or_else(|| self.close_surplus()) {
             return Some(step);
         }
         let dialling = self.open.values().filter(|o| o.since.is_none()).count();
@@ -180,16 +211,49 @@ impl Outgoing {
                     failures,
                 });
             }
-            if self.open.len() < self.config.target {
-                let candidate = self.draw(now, random())?;
+            let wanted = match self.open.len() {
+                open if open < self.config.target => self.draw(now, random()),
+                _ => None,
+            };
+            let wanted = wanted.map(|c| (c.endpoint, c.key));
+            if let Some((endpoint, key)) = wanted.or_else(|| self.recall(now, random())) {
                 return Some(Step::Dial {
-                    failures: self.past(&candidate.endpoint).failures,
-                    endpoint: candidate.endpoint,
-                    key: Some(candidate.key),
+                    failures: self.past(&endpoint).failures,
+                    endpoint,
+                    key: Some(key),
                 });
             }
         }
         self.turn_over(now, random)
+    }
+
+    /// A remembered peer that is not connected, while the peer is cut off.
+    fn recall(&self, now: u64, random: u64) -> Option<(Endpoint, Key)> {
+        if !self.cut_off || self.open.len() >= self.config.target + SPARE {
+            return None;
+        }
+        let open = |key: &Key| self.open.values().any(|o| o.key == Some(*key));
+        let due = |(endpoint, key): &&(Endpoint, Key)| !open(key) && self.is_due(endpoint, now);
+        let due: Vec<_> = self.remembered.iter().filter(due).collect();
+        let place = (random % due.len().max(1) as u64) as usize;
+        due.get(place).map(|found| (*found).clone())
+    }
+
+    /// One connection beyond the target, that of the least stake: after a target that was lowered, or after the peer was cut off.
+    fn close_surplus(&self) -> Option<Step> {
+        if self.cut_off || self.open.len() <= self.config.target {
+            return None;
+        }
+        let stake = |open: &Open| {
+            let of = |key: Key| self.candidates.iter().find(|c| c.key == key);
+            open.key.and_then(of).map_or(0, |c| c.stake)
+        };
+        let established = self
+            .open
+            .iter()
+            .filter(|(_, o)| !o.configured && o.since.is_some());
+        let (number, _) = established.min_by_key(|(_, open)| stake(open))?;
+        Some(Step::Close(*number, Unwanted::Surplus))
     }
 
     fn past(&self, endpoint: &Endpoint) -> Past {
@@ -197,8 +261,8 @@ impl Outgoing {
     }
 
     fn close_who_left(&self) -> Option<Step> {
-        // An empty list means that consensus has not spoken yet.
-        if self.candidates.is_empty() {
+        // An empty list means that consensus has not spoken yet; that of a peer that is cut off may be out of date.
+        if self.candidates.is_empty() || self.cut_off {
             return None;
         }
         let left = |open: &Open| {
@@ -244,7 +308,11 @@ impl Outgoing {
         if now < self.next_turnover || self.open.len() < self.config.target {
             return None;
         }
-        self.next_turnover = now + TURNOVER;
+        self.next_turnover = now
+            + match self.cut_off {
+                true => TURNOVER_CUT_OFF,
+                false => TURNOVER,
+            };
         let replaceable: Vec<(Connection, Key)> = self
             .open
             .iter()
@@ -255,6 +323,10 @@ impl Outgoing {
         let (number, key) = *replaceable.get(place)?;
         // Nobody to replace it by: then it stays.
         self.draw(now, random())?;
+        if self.cut_off {
+            // None of them leads to the others, be its stake what it may.
+            return Some(Step::Close(number, Unwanted::Turnover));
+        }
         let stake = |key: &Key| {
             self.candidates
                 .iter()
@@ -301,6 +373,9 @@ impl Outgoing {
             return Some(Unwanted::OtherKey);
         }
         open.key = Some(key);
+        if self.candidates.iter().any(|c| c.key == key) {
+            self.remembered.note(open.endpoint.clone(), key);
+        }
         twice.then_some(Unwanted::Twice)
     }
 
@@ -320,7 +395,11 @@ impl Outgoing {
     fn wait(&mut self, endpoint: Endpoint, now: u64, random: u64) {
         let past = self.past.entry(endpoint).or_default();
         let doubled = FIRST_WAIT << past.failures.min(16);
-        let wait = doubled.min(MAX_WAIT);
+        let most = match self.cut_off {
+            true => MAX_WAIT_CUT_OFF,
+            false => MAX_WAIT,
+        };
+        let wait = doubled.min(most);
         past.failures = past.failures.saturating_add(1);
         past.not_before = now + wait / 2 + random % wait;
     }

@@ -199,6 +199,7 @@ fn obey(supervision: &ToSupervisor) -> bool {
             let of_role = RoleStatus::Netd {
                 accepted: 0,
                 trusted: 0,
+                opened: 0,
                 peers: Vec::new(),
                 serving: false,
             };

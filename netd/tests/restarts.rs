@@ -340,6 +340,7 @@ fn asked_to_stop_it_answers_what_was_asked_and_ends() {
 
 fn serving() -> RoleStatus {
     RoleStatus::Netd {
+        opened: 0,
         accepted: 1,
         trusted: 0,
         peers: Vec::new(),

@@ -177,6 +177,11 @@ impl Control {
         self.connections.iter_mut().find(|c| c.id == id)
     }
 
+    /// Whether the other side of a connection may operate the peer.
+    pub fn operates(&self, id: Id) -> bool {
+        self.connections.iter().any(|c| c.id == id && c.operates)
+    }
+
     /// Answers a request; if its connection is gone, so is the answer.
     pub fn reply(&mut self, id: Id, reply: &Reply) {
         if let Some(connection) = self.find(id) {

@@ -23,6 +23,7 @@ pub mod journal;
 pub mod names;
 pub mod network;
 pub mod notify;
+pub mod observing;
 pub mod peer;
 pub mod rescue;
 pub mod restart;

@@ -18,6 +18,7 @@ use crate::destake::{Destake, Standing};
 use crate::exit::{self, Fatal};
 use crate::network::Asking;
 use crate::notify::Notify;
+use crate::observing::for_observer;
 use crate::rescue::Rescues;
 use crate::restart::{History, Next};
 use crate::running::Running;
@@ -957,7 +958,10 @@ impl Peer {
             _ => true,
         });
         for id in due {
-            let status = Box::new(self.status(now));
+            let mut status = Box::new(self.status(now));
+            if !self.control.operates(id) {
+                for_observer(&mut status);
+            }
             self.control.reply(id, &Reply::Status(status));
         }
     }

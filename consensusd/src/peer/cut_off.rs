@@ -40,10 +40,17 @@ impl Core {
             return;
         };
         out.push(Action::Standing(standing, self.heard_from(now)));
+        self.tell_net_standing(out);
         if matches!(standing, Standing::CutOff(_)) {
             self.answer_who_waits(out);
         }
         self.tell_view(out);
+    }
+
+    /// Tells `netd`, which looks for others.
+    pub(super) fn tell_net_standing(&self, out: &mut Vec<Action>) {
+        let cut_off = self.connectivity.is_cut_off();
+        out.push(Action::Net(Outgoing::CutOff(cut_off)));
     }
 
     /// Part of the stake that is heard from, in thousandths.

@@ -196,6 +196,8 @@ pub enum Outgoing {
     Verified(Connection, Option<AccountKey>),
     /// The peers of the state that can be connected to: key, `host:port`, stake.
     Peers(Vec<(AccountKey, String, i64)>),
+    /// Whether this peer is cut off from the others.
+    CutOff(bool),
     /// A message to all connections to other peers.
     Broadcast(Vec<u8>),
     /// A request to another peer.

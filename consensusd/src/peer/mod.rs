@@ -368,6 +368,7 @@ impl Core {
         self.queue.forget_requesters();
         self.told.forget();
         if up {
+            self.tell_net_standing(out);
             self.tell(now, out);
         }
     }

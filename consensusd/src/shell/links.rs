@@ -436,6 +436,7 @@ fn to_net(outgoing: Outgoing, out: &mut Vec<ToNet>) -> usize {
             };
             out.push(ToNet::Peers(peers.into_iter().map(peer).collect()));
         }
+        Outgoing::CutOff(cut_off) => out.push(ToNet::CutOff(cut_off)),
         Outgoing::Broadcast(body) => out.push(ToNet::Broadcast(Bytes::from(body))),
         Outgoing::Request(ticket, target, request) => out.push(ToNet::Request {
             ticket,

@@ -129,6 +129,7 @@ impl Server {
             }
             ToNet::Verified { connection, key } => self.verified(connection, key),
             ToNet::Peers(peers) => self.set_peers(&peers),
+            ToNet::CutOff(cut_off) => self.set_cut_off(cut_off),
             ToNet::Broadcast(body) => self.broadcast(body),
             ToNet::Request {
                 ticket,
@@ -182,6 +183,13 @@ impl Server {
             self.hub.counters.count(Counter::PeersUnwanted);
             self.close_dialled(number, &Ending::Consensus(unwanted.to_string()));
         }
+    }
+
+    fn set_cut_off(&mut self, cut_off: bool) {
+        let now = self.hub.now.steady;
+        let chance = &mut self.chance;
+        self.outgoing.set_cut_off(cut_off, now, || chance.draw());
+        self.next_management = now;
     }
 
     fn set_peers(&mut self, peers: &[Peer]) {

@@ -106,8 +106,9 @@ impl Server {
             .iter()
             .filter(|c| c.trusted().is_some())
             .count();
-        let established = self.dialled.values().filter(|c| c.is_established());
-        let peers = established
+        let established = || self.dialled.values().filter(|c| c.is_established());
+        let opened = established().count();
+        let peers = established()
             .take(SHOWN)
             .map(|c| (c.endpoint.to_string(), c.key))
             .collect();
@@ -128,6 +129,7 @@ impl Server {
             of_role: RoleStatus::Netd {
                 accepted: u32::try_from(self.accepted.len()).unwrap_or(u32::MAX),
                 trusted: u32::try_from(trusted).unwrap_or(u32::MAX),
+                opened: u32::try_from(opened).unwrap_or(u32::MAX),
                 peers,
                 serving: !self.locked && self.stopping.is_none(),
             },

@@ -132,6 +132,8 @@ pub enum ToNet {
     },
     /// The peers of the state that can be connected to; replaces the former list. At most [`MAX_PEERS`].
     Peers(Vec<Peer>),
+    /// Whether this peer is cut off from the others: then they are looked for harder. Told on a new channel, and when it changes.
+    CutOff(bool),
     /// A message to all connections that `netd` opened. One that lags behind gets the newest only.
     Broadcast(Bytes),
     /// A request to another peer: answered by [`FromNet::Answered`]. The id in the message is set by `netd`.

@@ -384,7 +384,10 @@ pub enum RoleStatus {
         accepted: u32,
         /// Of them, those that have proven a peer key.
         trusted: u32,
-        /// Open connections to other peers: address and key. Shown to the local operator only (DESIGN, issue 6).
+        /// Open connections to other peers.
+        opened: u32,
+        /// Their addresses and keys, as far as they fit. For the operator of this peer alone: whoever knows them knows whom to attack to cut
+        /// it off.
         peers: Vec<(String, Option<[u8; 32]>)>,
         /// True when connections are answered.
         serving: bool,
