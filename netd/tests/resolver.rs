@@ -323,7 +323,8 @@ fn servers_that_refuse_refer_or_speak_nonsense_make_way_for_the_next() {
         let to = refers("example", "ns.example");
         asked.query.answer(0, &[], &[to])
     };
-    let bad: [&dyn Fn(&Asked) -> Vec<u8>; 6] = [
+    type Spoiled<'a> = &'a dyn Fn(&Asked) -> Vec<u8>;
+    let bad: [Spoiled<'_>; 6] = [
         &|asked| asked.query.answer(REFUSED, &[], &[]),
         &|asked| asked.query.answer(SERVFAIL, &[], &[]),
         &beyond,
