@@ -58,15 +58,17 @@ impl Theirs {
         self.launch(Some(&prepare), "peer-start", "")
     }
 
-    /// Has it join the network of another peer, with an empty store. False as above.
+    /// Has it join the network of another peer, with an empty store, whatever it had. False as above.
     ///
     /// # Panics
     /// When it does not start.
     pub fn join(&mut self, source: &str) -> bool {
+        // There may be none.
+        let _ = std::fs::remove_file(&self.store);
         self.launch(None, "peer-join", &format!(" {source}"))
     }
 
-    /// Starts it on the store that it left. False as above.
+    /// Starts it on the store that it left when it was stopped. False as above.
     ///
     /// # Panics
     /// When it does not start.
@@ -107,7 +109,7 @@ impl Theirs {
         &self.store
     }
 
-    /// Kills its process.
+    /// Kills its process. Its store is of no use to it after that: what the header of the file says of its length is behind.
     pub fn kill(&mut self) {
         // Dropped, it is killed and waited for.
         self.process = None;

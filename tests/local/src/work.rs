@@ -23,7 +23,7 @@ const ALLOWANCE: i64 = 100_000;
 /// Whom coins are sent to.
 const SINK: u64 = 12;
 /// How long an answer may take. A peer that was killed and is back may take blocks in again only when others make new ones.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// An account, and how far it is.
 struct User {

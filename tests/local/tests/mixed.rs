@@ -1,5 +1,6 @@
 //! Our peers and peers of the reference (0.8.0, with work that it executes like 0.8.5) in one network: they agree on order and state, whoever
-//! takes in the transactions and whoever is killed and comes back. The state names the hosts of all, so that each finds the others by it.
+//! takes in the transactions and whoever is killed and comes back: ours with its store, one of theirs only by joining anew, since it can't use
+//! the store of one that was killed. The state names the hosts of all, so that each finds the others by it.
 
 use std::time::Instant;
 
@@ -7,7 +8,7 @@ use ipc::Role;
 use local_networks::{Mixed, Tally};
 
 /// Rounds of the test with kills.
-const ROUNDS: usize = 8;
+const ROUNDS: usize = 9;
 
 /// Transactions at each peer in a round with kills.
 fn at_each() -> usize {
@@ -66,9 +67,17 @@ fn two_of_each_kind_agree_while_each_kind_is_killed_and_comes_back() {
     }
     let tallies = mixed.round(each, |mixed, answers| {
         mixed.look_on(answers, each / 16);
-        mixed.theirs[1].kill();
+        mixed.theirs[1].stop();
         mixed.look_on(answers, each);
         assert!(mixed.theirs[1].resume());
+    });
+    settle(&mut mixed, &tallies, Some(3), "one of theirs is stopped");
+    let tallies = mixed.round(each, |mixed, answers| {
+        mixed.look_on(answers, each / 16);
+        mixed.theirs[1].kill();
+        mixed.look_on(answers, each);
+        let source = mixed.network.endpoint(0);
+        assert!(mixed.theirs[1].join(&source));
     });
     settle(&mut mixed, &tallies, Some(3), "one of theirs is killed");
     calm(&mut mixed, each, "all are back");

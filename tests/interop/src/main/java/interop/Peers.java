@@ -100,8 +100,11 @@ final class Peers {
         return describe(Integer.parseInt(arguments[0]));
     }
 
+    /** Its store, which the library leaves open, is closed too: until then the file does not say how much is in it. */
     Reply stop(int number) {
-        servers.get(number).close();
+        Server server = servers.get(number);
+        server.close();
+        server.getStore().close();
         return new Reply().put("peer", number);
     }
 
