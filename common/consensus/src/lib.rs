@@ -68,7 +68,7 @@
 //!     peer.complete(round, answer)?;
 //!     let work = peer.executable()?;
 //!     if !work.range.is_empty() {
-//!         assert_eq!((now, work.range.clone()), (2_003, 0..1));
+//!         assert_eq!((now, work.range.clone()), (2_000, 0..1));
 //!         let electorate = peer.electorate().clone(); // of the state after the blocks
 //!         peer.executed(work.chain, work.range.end, electorate)?;
 //!         break;
