@@ -203,6 +203,8 @@ impl Elements {
         let part: Vector = part.into_iter().collect();
         Ok(Cell::from(match self {
             Self::Args(_) => part.into_view(),
+            // All of a set is the vector that it is looked at through.
+            Self::Data(Cell::Set(_), count) if n == *count => part.into_view(),
             Self::Data(..) => part,
         }))
     }
