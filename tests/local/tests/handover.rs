@@ -7,7 +7,16 @@ use local_networks::{Manner, Mixed, Network, Relay};
 /// A round of transactions at all that run, after which all agree.
 fn calm(mixed: &mut Mixed, what: &str) -> u64 {
     for (peer, tally) in mixed.round(20, |_, _| {}) {
-        assert!(tally.is_clean(), "{what}: peer {peer}: {tally:?}");
+        if !tally.is_clean() {
+            for our in mixed.network.running() {
+                let status = mixed.network.status(our);
+                let counters = status.workers.into_iter().map(|worker| worker.counters);
+                let counters: Vec<_> = counters.flatten().filter(|(_, n)| *n > 0).collect();
+                println!("{our}: {:?} {counters:?}", status.consensus);
+                println!("{}", mixed.network.log(our));
+            }
+            panic!("{what}: peer {peer}: {tally:?}");
+        }
     }
     let (blocks, took) = mixed.agree(1);
     assert_eq!(mixed.same_order(), blocks);
