@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use cells::{Cell, CellError, Decoder, Keyword, Map, Source, Vector, decode_partial};
-use cvm::state::{Kind, Transaction};
-use cvm::transition::{BlockError, QueryError, query};
+use cvm::state::Transaction;
+use cvm::transition::{BlockError, QueryError, detached, query};
 use cvm::{Machine, Rules};
 use wire::{Code, Message, Reply, Unusable};
 
@@ -75,18 +75,12 @@ impl Answerer {
 
     fn run(&mut self, view: &View, id: i64, origin: u64, form: Cell) -> Result<Reply, CellError> {
         let state = self.latest.of(view)?;
-        let (origin, command) = match detached(form)? {
-            Detached::Form(form) => (origin, form),
-            Detached::Invoke(origin, command) => (origin, command),
-            Detached::Other => {
-                let text = "Only invoke transactions can be queried";
-                return Ok(Reply::rejected(id, Code::Format, text));
-            }
+        let answer = match transaction_in(&form)? {
+            Some(transaction) => detached(&mut self.machine, state, transaction),
+            None if state.account(origin)?.is_none() => return Ok(nobody(id)),
+            None => query(&mut self.machine, state, origin, form),
         };
-        if state.account(origin)?.is_none() {
-            return Ok(nobody(id));
-        }
-        match query(&mut self.machine, state, origin, command) {
+        match answer {
             Ok(result) => match result.to_cell() {
                 Cell::Record(record) => Reply::queried(id, &record),
                 _ => Err(CellError::Malformed("no result record")),
@@ -103,26 +97,11 @@ fn stale(id: i64, reply: Reply) -> Reply {
 }
 
 /// A form that is a transaction, signed or not, is executed as such; nobody checks its signature (`spec/06 §6.3`).
-enum Detached {
-    Form(Cell),
-    Invoke(u64, Cell),
-    Other,
-}
-
-fn detached(form: Cell) -> Result<Detached, CellError> {
-    let value = match &form {
-        Cell::Signed(signed) => signed.value()?,
-        _ => form.clone(),
-    };
-    Ok(match Transaction::from_cell(&value)? {
-        None => Detached::Form(form),
-        Some(Transaction {
-            origin,
-            kind: Kind::Invoke { command },
-            ..
-        }) => Detached::Invoke(origin, command),
-        Some(_) => Detached::Other,
-    })
+fn transaction_in(form: &Cell) -> Result<Option<Transaction>, CellError> {
+    match form {
+        Cell::Signed(signed) => Transaction::from_cell(&signed.value()?),
+        form => Transaction::from_cell(form),
+    }
 }
 
 fn keyword(name: &'static str) -> Cell {

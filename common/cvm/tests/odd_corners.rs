@@ -4,8 +4,11 @@ mod ground;
 
 use cells::{Cell, Decoder, Record, RecordKind, Signed, Vector, decode_cell};
 use crypto::KeyCache;
+use cvm::genesis::Parameters;
 use cvm::state::{Block, Transaction};
-use cvm::transition::{BlockError, QueryError, check_signatures, preview, query, try_block};
+use cvm::transition::{
+    BlockError, QueryError, check_signatures, detached, preview, query, try_block,
+};
 use ground::{Ground, T0, block, call, codes, invoke, key, multi, public, sent, signed, transfer};
 
 /// Applies a block that must be void: one `:PEER` result a transaction, and nothing changed.
@@ -440,6 +443,53 @@ fn a_preview_comes_to_what_a_block_with_the_transaction_alone_comes_to() {
         assert_eq!(pool.memory_coins, real.memory_coins, "{transaction}");
         assert_eq!(pool.memory_pool, real.memory_pool, "{transaction}");
     }
+}
+
+/// `spec/06 §6.3`: a transaction as a query. Its size counts as it is, its sequence number does not.
+#[test]
+fn a_detached_transaction_of_any_sequence_is_executed_and_leaves_the_state_alone() {
+    let key = public(1);
+    let state = cvm::genesis::genesis(&Parameters::new(key, key, &[key])).unwrap();
+    let mut ground = Ground::new(state);
+    let before = ground.hash();
+    let mut outcome = |transaction: Cell| {
+        let transaction = Transaction::from_cell(&transaction).unwrap().unwrap();
+        let result = detached(&mut ground.machine, &mut ground.state, transaction).unwrap();
+        assert_eq!(ground.hash(), before);
+        let info = result.info.unwrap();
+        let shown = format!("{} {}", result.value, result.error);
+        (shown, info.juice, info.fees)
+    };
+    let is = |value: &str, juice, fees| (format!("{value} nil"), juice, fees);
+    assert_eq!(outcome(invoke(11, 1, "(+ 1 2)")), is("3", 581, 13_810));
+    assert_eq!(outcome(invoke(11, 7, "(+ 1 2)")), is("3", 581, 13_810));
+    assert_eq!(outcome(invoke(11, 0, "*sequence*")), is("0", 50, 8_900));
+    assert_eq!(outcome(invoke(11, 1, "*sequence*")), is("0", 50, 9_100));
+    assert_eq!(outcome(transfer(11, 1, 12, 1_000)), is("1000", 200, 9_200));
+    let children = vec![
+        invoke(11, 1, "(def y 7)"),
+        transfer(11, 2, 12, 10),
+        invoke(11, 3, "(fail :INNER 1)"),
+    ];
+    for (mode, error, juice, fees) in [
+        (0, "nil", 545, 22_450),
+        (1, ":CHILD", 545, 22_650),
+        (2, "nil", 555, 22_750),
+        (3, "nil", 545, 22_650),
+    ] {
+        let (shown, of_juice, of_fees) = outcome(multi(11, 1, mode, children.clone()));
+        assert!(shown.ends_with(error), "{shown}");
+        assert_eq!((of_juice, of_fees), (juice, fees), "{mode}");
+    }
+    let nobody = "\"Account does not exist\" :NOBODY".to_owned();
+    assert_eq!(outcome(invoke(99_999, 1, "1")), (nobody, 0, 0));
+
+    let fault = Transaction::from_cell(&call(11, 1, 11, "f"))
+        .unwrap()
+        .unwrap();
+    let fault = detached(&mut ground.machine, &mut ground.state, fault);
+    assert!(matches!(fault, Err(QueryError::HostFault(_))), "{fault:?}");
+    assert_eq!(ground.hash(), before);
 }
 
 /// A peer looks at what its own block would do before it offers it (`spec/04 §11`).

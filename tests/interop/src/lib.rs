@@ -15,6 +15,7 @@ pub mod ops;
 pub mod oracle;
 pub mod own_peer;
 pub mod program;
+pub mod recorded;
 pub mod rng;
 pub mod subject;
 pub mod transactions;

@@ -235,6 +235,29 @@ fn the_client_library_of_the_reference_works_unchanged_and_has_the_answers_of_th
         .map(|client| both.call(client, &format!("create-account {KEY_2}"))["address"].clone());
     assert_eq!(address[OWN], address[THEIRS]);
 
+    // Forms that are transactions, signed by whomever or not at all: executed whatever their number, and nothing stays.
+    let kind = Kind::Multi {
+        mode: Mode::All,
+        transactions: Cell::from(children),
+    };
+    let multi = transaction(11, 1, kind);
+    for form in [
+        invoke(11, 1, "(+ 1 2)"),
+        invoke(11, 99, "[*sequence* *address* x]"),
+        invoke(11, 1, "(fail :A 1)"),
+        invoke(99_999, 1, "1"),
+        transfer(11, 1, "#12", 1_000),
+        transfer(11, 1, "#99999", 1_000),
+        multi,
+    ] {
+        let plain = both.same(&format!("query-cell 12 {}", hex_of(&form)));
+        // To 0.8.0 a signed one is a value. To 0.8.5 it is what was signed.
+        let key = SigningKey::from_seed(&WRONG_SEED);
+        let signed = hex_of(&Cell::from(Signed::sign(&key, form)));
+        let reply = both.result(OWN, &format!("query-cell 12 {signed}"));
+        assert_eq!(shown(&reply), shown(&plain));
+    }
+
     // Transactions that fail when they are executed: in a block, with a place in it.
     both.is("source (undefined-fn 1)", ":UNDECLARED");
     both.is("source (fail :OOPS 1)", ":OOPS");
@@ -305,6 +328,17 @@ fn the_client_library_of_the_reference_works_unchanged_and_has_the_answers_of_th
         assert_eq!(reply.error.to_string(), ":PEER");
     }
     both.is("query 11 *sequence*", &next.to_string());
+    // The reference answers nothing to a query with one.
+    let reply = both.result(OWN, &format!("query-cell 11 {call}"));
+    assert_eq!(reply.error.to_string(), ":EXCEPTION");
+
+    // The whole state in one call: the library understands the status of neither, although it is that of release 0.8.5 to the byte.
+    for client in [OWN, THEIRS] {
+        let line = format!("call {client} acquire-state");
+        let refused = both.oracle.ask(&[line]).expect("an answer").remove(0);
+        let cause = refused["cause"].as_str().unwrap_or_default();
+        assert!(cause.contains("Bad status response"), "{refused}");
+    }
 
     // The largest message that a stranger may send, and a larger one, which the reference takes (docs/compatibility.md).
     let text = |length: usize| -> String {

@@ -13,7 +13,7 @@ mod transaction;
 
 pub use block::{BlockOutcome, apply_block, try_block};
 pub use signatures::{check_signatures, check_signatures_parallel};
-pub use transaction::{QueryError, preview, query};
+pub use transaction::{QueryError, detached, preview, query};
 
 use cells::{Cell, CellError};
 

@@ -317,6 +317,21 @@ pub fn query(
     result
 }
 
+/// As [`query`], of a transaction as it is, whatever its sequence number (`spec/06 §6.3`).
+///
+/// # Errors
+/// As [`query`].
+pub fn detached(
+    machine: &mut Machine,
+    state: &mut State,
+    transaction: Transaction,
+) -> Result<ResultRecord, QueryError> {
+    let start = state.mark();
+    let result = unchecked(machine, state, transaction);
+    state.rollback(start);
+    result
+}
+
 /// As [`query`], of any transaction; what it does, fees included, stays in the state. That is the state after a block
 /// with this transaction alone, but for time, schedule and the peer's part of the fees.
 ///
@@ -328,6 +343,22 @@ pub fn preview(
     origin: u64,
     kind: Kind,
 ) -> Result<ResultRecord, QueryError> {
+    let account = state.account(origin).map_err(BlockError::Data)?;
+    let sequence = account.map_or(0, |account| account.sequence);
+    let transaction = Transaction {
+        origin,
+        sequence: sequence.wrapping_add(1),
+        kind,
+    };
+    unchecked(machine, state, transaction)
+}
+
+/// Executes a transaction without looking at its sequence number and signature.
+fn unchecked(
+    machine: &mut Machine,
+    state: &mut State,
+    transaction: Transaction,
+) -> Result<ResultRecord, QueryError> {
     let _uses = UsesOfRun::other();
     let start = state.mark();
     let mut ledger = Ledger {
@@ -336,7 +367,7 @@ pub fn preview(
         peer: None,
         fees: 0,
     };
-    let result = ledger.preview(origin, kind);
+    let result = ledger.unchecked(transaction);
     result.map_err(|stop| {
         state.rollback(start);
         match stop {
@@ -358,20 +389,11 @@ pub enum QueryError {
 }
 
 impl Ledger<'_> {
-    fn preview(&mut self, origin: u64, kind: Kind) -> Result<ResultRecord, Stop> {
-        let Some(account) = self.state.account(origin)? else {
-            return self.refused(
-                0,
-                Code::Nobody,
-                &format!("Account does not exist: #{origin}"),
-            );
+    fn unchecked(&mut self, transaction: Transaction) -> Result<ResultRecord, Stop> {
+        let Some(account) = self.state.account(transaction.origin)? else {
+            return self.refused(0, Code::Nobody, "Account does not exist");
         };
-        let (balance, sequence) = (account.balance, account.sequence.wrapping_add(1));
-        let transaction = Transaction {
-            origin,
-            sequence,
-            kind,
-        };
+        let balance = account.balance;
         let size = storage_size(&transaction.to_cell())?;
         self.execute(0, transaction, balance, size, None)
     }

@@ -130,6 +130,10 @@ final class Peers {
                 Address address = query[0].equals("-") ? null : Address.create(Long.parseLong(query[0]));
                 yield result(client.querySync(Reader.read(query[1]), address));
             }
+            case "query-cell" -> {
+                String[] query = rest.split(" ", 2);
+                yield result(client.querySync(CellText.cell(query[1]), Address.create(Long.parseLong(query[0]))));
+            }
             case "source" -> result(client.transactSync(rest));
             case "transact" -> result(client.transactSync((ATransaction) CellText.cell(rest)));
             case "signed" -> signed(client, rest);
