@@ -320,29 +320,26 @@ impl Peer {
         Ok(())
     }
 
-    /// Makes a channel, if both of its workers run.
-    fn wire(&mut self, channel: Channel, now: u64) -> Result<(), Fatal> {
+    /// Makes a channel, if both of its workers run: which making it is.
+    fn wire(&mut self, channel: Channel, now: u64) -> Result<Option<Epoch>, Fatal> {
         let [Some(one), Some(other)] = channel.ends().map(|role| self.running(role)) else {
-            return Ok(());
+            return Ok(None);
         };
         let pair = UnixStream::pair().map_err(|error| {
             Fatal::new(exit::OS, format!("no descriptors for a channel: {error}"))
         })?;
         let last = self.wires.get(&channel).map_or(0, |wire| wire.epoch);
-        let epoch = last.wrapping_add(1);
-        let message = ToWorker::Channel {
-            channel,
-            epoch: Epoch(epoch),
-        };
+        let epoch = Epoch(last.wrapping_add(1));
+        let message = ToWorker::Channel { channel, epoch };
         one.send(&message, &[pair.0.as_fd()]);
         other.send(&message, &[pair.1.as_fd()]);
         let wire = Wire {
-            epoch,
+            epoch: epoch.0,
             made: now,
             again_at: None,
         };
         self.wires.insert(channel, wire);
-        Ok(())
+        Ok(Some(epoch))
     }
 
     /// Makes the channels again that one end dropped while the other lives.
@@ -357,8 +354,13 @@ impl Peer {
             if let Some(wire) = self.wires.get_mut(&channel) {
                 wire.again_at = None;
             }
-            if let Err(fatal) = self.wire(channel, now) {
-                log::error!(target: "supervisor", "{fatal}");
+            match self.wire(channel, now) {
+                Ok(Some(Epoch(number))) => {
+                    log::warn!(target: "supervisor", "the channel {channel:?} is made anew, number {number}");
+                }
+                // One of its ends is about to be started, and gets one then.
+                Ok(None) => {}
+                Err(fatal) => log::error!(target: "supervisor", "{fatal}"),
             }
         }
     }
