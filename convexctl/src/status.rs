@@ -1,7 +1,7 @@
 //! `convexctl status`: what a peer does, and what is wrong with it.
 
 use ipc::control::{PeerStatus, Phase, Reply, Request, WorkerView};
-use ipc::supervision::{JoiningStage, JoiningStatus, RoleStatus, Standing};
+use ipc::supervision::{ConsensusStatus, JoiningStage, JoiningStatus, RoleStatus, Standing};
 use sandbox::State;
 use serde_json::{Value, json};
 
@@ -52,6 +52,35 @@ fn standing(standing: Standing) -> &'static str {
     }
 }
 
+/// Where others look for this peer, and whether that is where the settings say that it can be reached.
+fn host(of_state: Option<&str>, of_settings: Option<&str>) -> String {
+    let remedy = "its controller changes that with `convexctl peer set-host`";
+    match (of_state, of_settings) {
+        (Some(state), Some(settings)) if full(state) != full(settings) => {
+            format!("OTHERS LOOK AT {state}, but peer.public-host is {settings}: {remedy}")
+        }
+        (Some(state), _) => state.to_owned(),
+        (None, Some(settings)) => {
+            format!("NONE in the state, but peer.public-host is {settings}: {remedy}")
+        }
+        (None, None) => "none: others do not connect to this peer by themselves".to_owned(),
+    }
+}
+
+/// A host as the state has it: without a scheme, with a port.
+fn full(host: &str) -> String {
+    let (_, host) = host.split_once("://").unwrap_or(("", host));
+    let host = host.trim_end_matches('/').to_ascii_lowercase();
+    let has_port = host
+        .rsplit_once(':')
+        .is_some_and(|(before, _)| !before.contains(':') || before.ends_with(']'));
+    if has_port {
+        host
+    } else {
+        format!("{host}:{}", wire::DEFAULT_PORT)
+    }
+}
+
 fn print(status: &PeerStatus, counters: bool, out: &mut Out) -> Result<(), Failure> {
     let row = |out: &mut Out, name: &str, text: String| out.line(format!("{name:<11} {text}"));
     row(
@@ -73,6 +102,8 @@ fn print(status: &PeerStatus, counters: bool, out: &mut Out) -> Result<(), Failu
     row(out, "listening", status.listen.join(", "))?;
     match &status.consensus {
         Some(consensus) => {
+            let host = host(consensus.host.as_deref(), status.public_host.as_deref());
+            row(out, "host", host)?;
             let [blocks, proposal, point, finality] = consensus.points;
             row(out, "state", hex::encode(consensus.state))?;
             row(
@@ -321,49 +352,11 @@ fn as_json(status: &PeerStatus) -> Value {
         "network": hex::encode(status.network),
         "network_by": status.network_by,
         "listen": status.listen,
+        "public_host": status.public_host,
         "pid": status.pid,
         "uptime_ms": status.uptime,
         "phase": format!("{:?}", status.phase).to_lowercase(),
-        "consensus": status.consensus.as_ref().map(|c| json!({
-            "state": hex::encode(c.state),
-            "executed": c.executed,
-            "blocks": c.points[0],
-            "proposal": c.points[1],
-            "consensus": c.points[2],
-            "finality": c.points[3],
-            "order_time": c.order_time,
-            "state_time": c.state_time,
-            "accounts": c.accounts,
-            "peers": c.peers,
-            "stake": c.stake,
-            "heard_thousandths": c.heard,
-            "standing": match c.standing {
-                Standing::Joining => "joining",
-                Standing::Connected => "connected",
-                Standing::Silence | Standing::Standstill => "cut_off",
-            },
-            "cut_off_by": match c.standing {
-                Standing::Silence => Some("silence"),
-                Standing::Standstill => Some("standstill"),
-                Standing::Joining | Standing::Connected => None,
-            },
-            "standing_for_ms": c.standing_for,
-            "queue": c.queue,
-            "signing": c.signing,
-            "hindrance": c.hindrance,
-            "joining": c.joining.as_ref().map(|j| json!({
-                "stage": j.stage.name(),
-                "cells": j.cells,
-                "bytes": j.bytes,
-                "cells_per_second": j.cells_per_second,
-                "bytes_per_second": j.bytes_per_second,
-                "sources": j.sources,
-                "blocks": j.blocks,
-                "known_blocks": j.known_blocks,
-                "blocks_per_second": j.blocks_per_second,
-                "seconds_left": j.left,
-            })),
-        })),
+        "consensus": status.consensus.as_ref().map(consensus_json),
         "workers": status.workers.iter().map(worker_json).collect::<Vec<_>>(),
         "alarms": status.alarms.iter().map(|(time, alarm)| json!({
             "time": time,
@@ -377,6 +370,50 @@ fn as_json(status: &PeerStatus) -> Value {
             "last_sequence": armed.sequences.1,
             "works": armed.works,
             "remark": armed.remark,
+        })),
+    })
+}
+
+fn consensus_json(c: &ConsensusStatus) -> Value {
+    json!({
+        "state": hex::encode(c.state),
+        "executed": c.executed,
+        "blocks": c.points[0],
+        "proposal": c.points[1],
+        "consensus": c.points[2],
+        "finality": c.points[3],
+        "order_time": c.order_time,
+        "state_time": c.state_time,
+        "accounts": c.accounts,
+        "peers": c.peers,
+        "stake": c.stake,
+        "host": c.host,
+        "heard_thousandths": c.heard,
+        "standing": match c.standing {
+            Standing::Joining => "joining",
+            Standing::Connected => "connected",
+            Standing::Silence | Standing::Standstill => "cut_off",
+        },
+        "cut_off_by": match c.standing {
+            Standing::Silence => Some("silence"),
+            Standing::Standstill => Some("standstill"),
+            Standing::Joining | Standing::Connected => None,
+        },
+        "standing_for_ms": c.standing_for,
+        "queue": c.queue,
+        "signing": c.signing,
+        "hindrance": c.hindrance,
+        "joining": c.joining.as_ref().map(|j| json!({
+            "stage": j.stage.name(),
+            "cells": j.cells,
+            "bytes": j.bytes,
+            "cells_per_second": j.cells_per_second,
+            "bytes_per_second": j.bytes_per_second,
+            "sources": j.sources,
+            "blocks": j.blocks,
+            "known_blocks": j.known_blocks,
+            "blocks_per_second": j.blocks_per_second,
+            "seconds_left": j.left,
         })),
     })
 }

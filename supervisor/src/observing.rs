@@ -49,6 +49,7 @@ mod tests {
             network: [0; 32],
             network_by: None,
             listen: Vec::new(),
+            public_host: None,
             pid: 1,
             uptime: 0,
             phase: Phase::Running,

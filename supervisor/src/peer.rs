@@ -978,7 +978,7 @@ impl Peer {
                 let usage = running.map(Running::usage).unwrap_or_default();
                 let status = running.and_then(|running| running.status.as_ref());
                 if let Some((_, RoleStatus::Consensusd(status), _)) = status {
-                    consensus = Some(status.clone());
+                    consensus = Some((**status).clone());
                 }
                 WorkerView {
                     role: slot.worker.role,
@@ -1004,6 +1004,7 @@ impl Peer {
             network: self.setup.network_or_none(),
             network_by: self.setup.network_by.clone(),
             listen: self.setup.listen.iter().map(ToString::to_string).collect(),
+            public_host: self.setup.config.peer.public_host.clone(),
             pid: std::process::id(),
             uptime: now - self.started,
             phase: match (&self.stopping, self.locked, all, self.announced) {

@@ -221,7 +221,6 @@ impl Setup {
                     memory: config.consensus.memory.0,
                     window: config.consensus.window.0,
                     stale_queries: config.consensus.when_cut_off == config::WhenCutOff::Stale,
-                    public_host: config.peer.public_host.clone(),
                     demands,
                 };
                 Ok((Settings::Consensusd(settings), fds))

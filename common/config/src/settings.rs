@@ -18,7 +18,8 @@ settings! {
         network ("peer.network"): Option<Key> = "",
         /// File with the genesis state, one message of cells. Read when the store holds no state of the network yet.
         genesis ("peer.genesis"): Option<PathBuf> = "",
-        /// `host:port` by which others reach this peer. Without it no address is told.
+        /// `host:port` by which others reach this peer. They read it in the state, where its controller puts it; `convexctl status` says when
+        /// the two differ.
         public_host ("peer.public-host"): Option<String> = "",
     }
     #[doc = "The peer key."]

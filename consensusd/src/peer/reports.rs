@@ -77,6 +77,8 @@ pub struct Report {
     pub peers: u32,
     /// Own stake, coppers; `None` when the state has no such peer.
     pub stake: Option<i64>,
+    /// `host:port` of this peer in the state.
+    pub host: Option<String>,
     /// Part of the stake that is heard from, in thousandths.
     pub heard: u16,
     /// Whether consensus is within reach.
@@ -289,6 +291,7 @@ impl Core {
             stake: electorate
                 .voter(self.peer.key())
                 .map(|own| own.own_stake.unwrap_or(0)),
+            host: self.told.own.as_ref().and_then(|own| own.host.clone()),
             heard: self.heard_from(now),
             standing,
             standing_for: now.steady.saturating_sub(since),

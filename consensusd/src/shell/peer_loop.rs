@@ -553,14 +553,14 @@ impl Worker<'_> {
         let joining = progress.map(|progress| self.reporter.status(&progress, now));
         let Some(core) = &self.core else {
             return WorkerStatus {
-                of_role: RoleStatus::Consensusd(ConsensusStatus {
+                of_role: RoleStatus::Consensusd(Box::new(ConsensusStatus {
                     hindrance: Some(match joining {
                         Some(_) => "the genesis state comes from other peers".to_owned(),
                         None => "there is no store yet".to_owned(),
                     }),
                     joining,
                     ..ConsensusStatus::default()
-                }),
+                })),
                 counters: Vec::new(),
             };
         };
@@ -582,7 +582,7 @@ impl Worker<'_> {
             ("compactions", counters.compactions),
         ];
         WorkerStatus {
-            of_role: RoleStatus::Consensusd(ConsensusStatus {
+            of_role: RoleStatus::Consensusd(Box::new(ConsensusStatus {
                 state: report.state.0,
                 executed: report.executed,
                 points: report.points,
@@ -591,6 +591,7 @@ impl Worker<'_> {
                 accounts: report.accounts,
                 peers: report.peers,
                 stake: report.stake,
+                host: report.host,
                 heard: report.heard,
                 standing: told(report.standing),
                 standing_for: report.standing_for,
@@ -598,7 +599,7 @@ impl Worker<'_> {
                 signing: report.signing,
                 hindrance: report.hindrance,
                 joining,
-            }),
+            })),
             counters: counters
                 .into_iter()
                 .chain(core.conduct().named())

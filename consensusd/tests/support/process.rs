@@ -153,7 +153,6 @@ impl Peer {
             verifiers: 2,
             queue: 30_000,
             memory: 512 << 20,
-            public_host: None,
             demands: "default".to_owned(),
         };
         let (keys, key_links) = channel();
@@ -311,7 +310,7 @@ impl Consensusd {
         loop {
             if let FromWorker::Status(5, status) = self.hear() {
                 match status.of_role {
-                    RoleStatus::Consensusd(status) => return status,
+                    RoleStatus::Consensusd(status) => return *status,
                     other => panic!("{other:?}"),
                 }
             }

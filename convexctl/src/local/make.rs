@@ -84,7 +84,6 @@ fn config_text(
          key = \"{key}\"\n\
          network = \"{network}\"\n\
          genesis = {}\n\
-         public-host = \"127.0.0.1:{port}\"\n\
          [key]\n\
          store = {}\n\
          passphrase = {}\n\

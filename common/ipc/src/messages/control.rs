@@ -149,6 +149,8 @@ pub struct PeerStatus {
     pub network_by: Option<String>,
     /// Where `netd` listens.
     pub listen: Vec<String>,
+    /// `host:port` by which others reach this peer, as the settings say it.
+    pub public_host: Option<String>,
     /// Process id of the supervisor.
     pub pid: u32,
     /// Milliseconds since its start.

@@ -287,8 +287,6 @@ pub struct ConsensusdSettings {
     pub window: u64,
     /// True when queries are answered from the last state while the peer is cut off from the others.
     pub stale_queries: bool,
-    /// `host:port` by which others reach this peer; told in its metadata and status.
-    pub public_host: Option<String>,
     /// The sandbox that is demanded at least: a `sandbox::Requirements` in words.
     pub demands: String,
 }
@@ -377,7 +375,7 @@ pub enum RoleStatus {
         ceiling: i64,
     },
     /// `consensusd`.
-    Consensusd(ConsensusStatus),
+    Consensusd(Box<ConsensusStatus>),
     /// `netd`.
     Netd {
         /// Accepted connections.
@@ -435,6 +433,8 @@ pub struct ConsensusStatus {
     pub peers: u32,
     /// Own stake, coppers; `None` when the state has no such peer.
     pub stake: Option<i64>,
+    /// `host:port` by which others reach this peer, as the state says it; strangers read it there.
+    pub host: Option<String>,
     /// Part of the stake that is heard from, in thousandths.
     pub heard: u16,
     /// Whether consensus is within reach.
