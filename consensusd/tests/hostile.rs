@@ -10,6 +10,7 @@ use cells::{
     Blob, Cell, Decoder, Hash, Record, RecordKind, Ref, Signed, Source, Vector, decode_partial,
 };
 use consensus::{Belief, Order};
+use consensusd::checking::Arrived;
 use consensusd::peer::acquisition::MAX_HELD;
 use consensusd::peer::conduct::Fault;
 use consensusd::peer::{Connection, Event, Outgoing, Request, Target};
@@ -492,4 +493,34 @@ fn a_key_without_stake_gives_no_trust() {
         scene.pass(2);
         assert_eq!(scene.verified.pop(), Some((connection, trusted)));
     }
+}
+
+/// In the reference such a message takes all others down that were drained with it (`spec/05 §20` number 20).
+#[test]
+fn a_transaction_without_a_usable_id_costs_nobody_else_anything() {
+    let mut scene = Scene::new(&[STAKE]);
+    let message = |id: Cell, transaction: Signed| {
+        let tag = Cell::from(cells::Keyword::literal("TX"));
+        let parts = [tag, id, Cell::from(transaction)];
+        cells::encode_message(&Cell::from(Vector::from_iter(parts))).unwrap()
+    };
+    let useless = [Cell::Nil, Cell::from("one"), Cell::from(Vector::empty())];
+    let mut bodies: Vec<Vec<u8>> = (1..=8)
+        .map(|i| message(Cell::Long(i), transfer(0, i, 2, 5)))
+        .collect();
+    for id in useless {
+        bodies.insert(3, message(id, transfer(1, 1, 2, 5)));
+    }
+    let arrived: Vec<Arrived> = (0..)
+        .zip(bodies)
+        .map(|(connection, body)| Arrived { connection, body })
+        .collect();
+    scene.node.submit_raw(&arrived);
+    scene.pass(200);
+    let done = scene
+        .node
+        .replies
+        .iter()
+        .filter(|(_, reply)| reply.error.is_nil());
+    assert_eq!(done.count(), 8);
 }

@@ -291,3 +291,37 @@ fn others_are_asked_for_their_belief_while_nothing_is_executed_whatever_is_heard
     let polls = network.polls - before;
     assert!((6..40).contains(&polls), "{polls} of three peers");
 }
+
+/// A peer that is cut off proposes a block that is too old when it is back (`spec/05 §7.2`): it is void for everybody, and its client is told
+/// (`§20` number 15).
+#[test]
+fn a_block_that_came_too_late_is_void_and_its_clients_are_told() {
+    let mut network = network(&[STAKE; 4]);
+    for peer in 0..4 {
+        network.nodes[peer].submit(9, 1, &transfer(peer, 1, 5, 1));
+    }
+    network.run(30_000, |nodes| {
+        nodes.iter().all(|node| node.reply(9, 1).is_some())
+    });
+    network.link = Box::new(|from, to| from != 3 && to != 3);
+    network.nodes[3].submit(9, 2, &transfer(3, 2, 5, 1));
+    network.run(30_000, |nodes| nodes[3].core.order().blocks.count() > 4);
+    network.now.wall += 16 * 60_000;
+    network.now.steady += 16 * 60_000;
+    network.nodes[0].submit(9, 2, &transfer(0, 2, 5, 1));
+    network.run(30_000, |nodes| {
+        nodes[..3].iter().all(|node| node.account(0).sequence == 2)
+    });
+    network.link = Box::new(|_, _| true);
+    network.run(60_000, |nodes| {
+        agree(6)(nodes) && nodes[3].reply(9, 2).is_some()
+    });
+    let reply = network.nodes[3].reply(9, 2).unwrap().clone();
+    assert_eq!(reply.error.to_string(), ":PEER");
+    assert_eq!(reply.value, Cell::from("Block too old"));
+    assert_eq!(network.nodes[0].account(3).sequence, 1);
+    // Once more, and it is done.
+    network.nodes[3].submit(9, 3, &transfer(3, 2, 5, 1));
+    network.run(60_000, |nodes| nodes[3].reply(9, 3).is_some());
+    assert!(network.nodes[3].reply(9, 3).unwrap().error.is_nil());
+}

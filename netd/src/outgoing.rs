@@ -589,6 +589,24 @@ mod tests {
         assert!((850..950).contains(&heavy), "{heavy}");
     }
 
+    /// A thousand hosts that an attacker pays the least for, among twenty of others.
+    #[test]
+    fn hosts_of_little_stake_get_the_connections_that_it_buys() {
+        let mut honest = 0;
+        for seed in 0..50 {
+            let mut policy = policy(10, &[]);
+            let cheap = (100..1_100).map(|i| candidate(i, 1));
+            policy.set_candidates((1..21).map(|i| candidate(i, 1_000)).chain(cheap));
+            run(&mut policy, 0, &mut 0, &mut chance(seed), |_| true);
+            assert_eq!(policy.established_count(), 10);
+            let large: Vec<Endpoint> = (1..21).map(endpoint).collect();
+            let open = policy.open.values();
+            honest += open.filter(|open| large.contains(&open.endpoint)).count();
+        }
+        // 1 in 21 of the stake, more of what is left after each draw.
+        assert!(honest > 50 * 10 * 85 / 100, "{honest}");
+    }
+
     #[test]
     fn wrong_double_and_departed_peers_are_not_kept() {
         let mut policy = policy(3, &[]);

@@ -465,3 +465,21 @@ fn results_carry_place_and_source_as_the_network_has_them() {
     );
     assert!(!shown.contains(":source"));
 }
+
+/// The reference sends a trace of two kilobytes (`spec/05 §20` number 21).
+#[test]
+fn an_undecodable_message_is_answered_without_our_insides() {
+    for body in [
+        &[0xff; 20][..],
+        &[0x33, 0x80],
+        &[0x80, 0x02, 0x33, 0x04, 0x50],
+    ] {
+        let error = cells::decode_partial(body, &cells::Decoder::new().generic());
+        let Err(error) = error else {
+            panic!("{body:?} is a message")
+        };
+        let reply = Reply::undecodable(body, &error);
+        assert!(!reply.error.is_nil() && reply.info.is_nil() && reply.log.is_nil());
+        assert!(reply.encode().unwrap().len() < 200);
+    }
+}

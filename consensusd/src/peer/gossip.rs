@@ -24,6 +24,10 @@ const SILENCE: u64 = 1_000;
 const OLD: i64 = 2_000;
 /// Orders of one message of which the rest is asked for.
 const MAX_LACKING: usize = 32;
+/// The same for a peer that nobody dials: beliefs go from who dialled to who was dialled only (`spec/05 §10`), so that it hears what it asks for.
+const IMPATIENCE: u64 = 150;
+/// Milliseconds without a belief that came by itself after which nobody dials, it seems: whoever does repeats its own.
+const UNDIALLED: u64 = 10 * REBROADCAST;
 /// Milliseconds for an answer; `netd` gives up earlier.
 const PATIENCE: u64 = 15_000;
 /// Milliseconds until peers are challenged again that have not proven who they are: `keyd` signs nothing of its first second. Each time twice
@@ -72,6 +76,10 @@ pub(super) struct Gossip {
     last_poll: u64,
     /// Requests for a sign of life, on which connection, and until when.
     looks: HashMap<u64, (Connection, u64)>,
+    /// When a belief last came by itself.
+    pub(super) last_told: u64,
+    /// Nobody dials, and who is asked answers.
+    impatient: bool,
     keys: Option<KeyCache>,
 }
 
@@ -117,7 +125,7 @@ impl Gossip {
     /// When the next poll is due (steady milliseconds).
     fn poll_at(&self, old: bool) -> u64 {
         let since = if old { self.last_poll } else { u64::MAX };
-        self.last_heard.min(since) + SILENCE
+        self.last_heard.min(since) + if self.impatient { IMPATIENCE } else { SILENCE }
     }
 }
 
@@ -386,6 +394,8 @@ impl Core {
             return;
         }
         if let Some(poll) = self.gossip.poll.take_if(|poll| poll.ticket == ticket) {
+            let undialled = now.steady >= self.gossip.last_told + UNDIALLED;
+            self.gossip.impatient = undialled && answer.is_some();
             if let Some(reply) = answer {
                 self.polled(poll.connection, &reply, now);
             }

@@ -247,6 +247,7 @@ impl Core {
             } => {
                 if let Some(key) = trusted {
                     self.connectivity.heard(key, now.steady);
+                    self.gossip.last_told = now.steady;
                 }
                 // What so long a message lacks comes with a poll: nobody is to have us keep it until then.
                 let from = trusted.filter(|_| bytes <= gossip::MOST_KEPT);

@@ -3,6 +3,7 @@
 
 mod archive;
 mod control;
+mod hostile;
 mod mixed;
 mod network;
 mod parted;
@@ -14,6 +15,7 @@ mod watch;
 mod work;
 
 pub use archive::Archive;
+pub use hostile::{Hostile, Line};
 pub use mixed::{Mixed, register};
 pub use network::{Agreement, Network};
 pub use parted::Parted;

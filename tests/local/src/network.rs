@@ -464,6 +464,41 @@ impl Network {
         })
     }
 
+    /// The workers of a peer, and their processes.
+    ///
+    /// # Panics
+    /// When the peer says nothing.
+    #[must_use]
+    pub fn workers(&self, peer: usize) -> Vec<(Role, u32)> {
+        let workers = self.status(peer).workers.into_iter();
+        workers.filter_map(|w| Some((w.role, w.pid?))).collect()
+    }
+
+    /// How often each worker of a peer was started again.
+    ///
+    /// # Panics
+    /// When the peer says nothing.
+    #[must_use]
+    pub fn restarts(&self, peer: usize) -> Vec<(u32, Role)> {
+        let workers = self.status(peer).workers.into_iter();
+        workers.map(|w| (w.restarts, w.role)).collect()
+    }
+
+    /// What a worker of a peer has counted.
+    ///
+    /// # Panics
+    /// When there is no such count.
+    #[must_use]
+    pub fn counter(&self, peer: usize, role: Role, name: &str) -> u64 {
+        let mut workers = self.status(peer).workers.into_iter();
+        let worker = workers.find(|w| w.role == role).expect("a worker");
+        let mut counters = worker.counters.iter();
+        let found = counters.find(|(known, _)| known == name);
+        found
+            .unwrap_or_else(|| panic!("no {name}: {:?}", worker.counters))
+            .1
+    }
+
     /// Where all peers that run are.
     #[must_use]
     pub fn standings(&self) -> Vec<Option<Agreement>> {

@@ -82,3 +82,35 @@ fn of_three_equal_peers_two_are_not_enough_and_go_on_when_the_third_is_back() {
     println!("the waiting block is final {took:?} after the third was back");
     assert_eq!(after.executed, before.executed + 1);
 }
+
+/// Where others look for it, nobody listens, so that it proves itself on the connections that it opens, and asks for what nobody sends it
+/// (`spec/05 §20` number 10). Without one more peer its vote is needed for every block.
+#[test]
+fn a_peer_that_nobody_can_dial_takes_part_without_a_stall() {
+    let mut network = Network::start(4);
+    rounds(&mut network, 2);
+    network.agree(8);
+    network.kill(3);
+    network.kill(2);
+    let expected = network.endpoint(3);
+    let elsewhere = expected.replace("127.0.0.1", "127.0.0.2");
+    network.configure(3, &format!("[\"{expected}\""), &format!("[\"{elsewhere}\""));
+    network.configure(
+        3,
+        &format!(", \"{}\"]", expected.replace("127.0.0.1", "[::1]")),
+        "]",
+    );
+    let started = network.restart(3);
+    let mut times: Vec<Duration> = (0..8).map(|_| network.transfer(0)).collect();
+    times.sort();
+    let (agreed, took) = network.agree(16);
+    println!("started after {started:?}, {times:?}, agreement after {took:?}");
+    assert_eq!(agreed.executed, 16, "a block each");
+    assert!(times[4] < Duration::from_secs(5), "{times:?}");
+    // Its own blocks get through as well.
+    let mut own: Vec<Duration> = (0..4).map(|_| network.transfer_to(&elsewhere)).collect();
+    own.sort();
+    println!("its own: {own:?}");
+    assert!(own[2] < Duration::from_secs(5), "{own:?}");
+    network.agree(20);
+}

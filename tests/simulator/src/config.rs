@@ -11,6 +11,12 @@ pub enum Malice {
     Withhold,
     /// Orders in the names of others, with signatures that are wrong.
     Forge,
+    /// Orders that are none: short or rising points, wrong types, chains with what is no block, nil for the orders of others.
+    Malform,
+    /// Beliefs with the orders of hundreds that nobody knows.
+    Crowd,
+    /// Blocks whose data come bit by bit when they are asked for, and never to an end.
+    Endless,
     /// Blocks from an hour ahead. The protocol has no answer to them (`spec/05 §20` number 5), so that a run with them shows the damage.
     FutureBlocks,
 }
@@ -51,8 +57,8 @@ pub struct Config {
     pub skew: u64,
     /// Least time between two rounds of a peer.
     pub round: u64,
-    /// Stakes fall from first to last peer as 1/n, instead of being equal.
-    pub unequal: bool,
+    /// Stakes fall from first to last peer as one by n to this power, in hundredths; 0 makes them equal.
+    pub steepness: u32,
     /// Peers that never run.
     pub offline: usize,
     /// Peers that show their first belief again and again through the first half of the load, deaf to all others.
@@ -61,9 +67,11 @@ pub struct Config {
     pub restarts: usize,
     /// Peers that lie.
     pub malicious: usize,
+    /// Peers with the least stake that counts, the others have ten times as much: many hosts of one attacker. They lie.
+    pub sybils: usize,
     /// Peers of which two instances run with one key, one on each side of a cut, neither knowing of the other.
     pub twins: usize,
-    /// How those lie that do: each takes the next way.
+    /// How those lie that do, each the next way.
     pub malice: Vec<Malice>,
     /// Cuts of the network.
     pub partitions: Vec<Partition>,
@@ -85,11 +93,12 @@ impl Default for Config {
             loss: 0,
             skew: 5,
             round: 10,
-            unequal: false,
+            steepness: 0,
             offline: 0,
             stale: 0,
             restarts: 0,
             malicious: 0,
+            sybils: 0,
             twins: 0,
             malice: vec![
                 Malice::Equivocate,

@@ -6,6 +6,7 @@ use crypto::{AccountKey, Signature, SigningKey};
 use cvm::state::Block;
 
 use crate::config::{Malice, START};
+use crate::garbage;
 use crate::ledger::Ledger;
 use crate::rng::Rng;
 use crate::store::{Id, Store};
@@ -15,6 +16,8 @@ use crate::transaction;
 const FRESH: u64 = 1_000;
 /// For how long a block is withheld.
 const WITHHELD: u64 = 3_000;
+/// Time between two values below a block without end.
+const BIT: u64 = 100;
 
 /// A liar's memory.
 pub(crate) struct Liar {
@@ -24,6 +27,8 @@ pub(crate) struct Liar {
     blocks: Vec<Signed>,
     /// Cells that nobody gets until then.
     hidden: Vec<(Id, u64)>,
+    /// Orders of those that nobody knows.
+    crowd: Vec<(AccountKey, Signed)>,
 }
 
 /// What a liar does with what it knows.
@@ -40,7 +45,11 @@ pub(crate) struct Scene<'a> {
 
 impl Scene<'_> {
     fn block(&self, timestamp: i64, mark: u64) -> Signed {
-        let transactions = Vector::from_iter([Cell::from(transaction(self.signer, mark))]);
+        self.block_of(timestamp, Cell::from(transaction(self.signer, mark)))
+    }
+
+    fn block_of(&self, timestamp: i64, transaction: Cell) -> Signed {
+        let transactions = Vector::from_iter([transaction]);
         let block = Block {
             timestamp,
             transactions,
@@ -86,6 +95,7 @@ impl Liar {
             made: 0,
             blocks: Vec::new(),
             hidden: Vec::new(),
+            crowd: Vec::new(),
         }
     }
 
@@ -96,12 +106,17 @@ impl Liar {
 
     /// What it shows to one half of the network, and to the other.
     pub(crate) fn beliefs(&mut self, scene: &Scene<'_>, rng: &mut Rng) -> [Belief; 2] {
-        self.renew(scene);
+        self.renew(scene, rng);
+        if self.malice == Malice::Malform {
+            return same(self.malformed(scene, rng));
+        }
         let orders = match self.malice {
             Malice::Equivocate => self.two_faces(scene),
             Malice::TimeTravel => same(self.travel(scene)),
-            Malice::Withhold | Malice::FutureBlocks => same(boast(scene.clock, self.pushed(scene))),
-            Malice::Forge => same(Order {
+            Malice::Withhold | Malice::Endless | Malice::FutureBlocks => {
+                same(boast(scene.clock, self.pushed(scene)))
+            }
+            Malice::Forge | Malice::Crowd | Malice::Malform => same(Order {
                 timestamp: scene.clock,
                 ..scene.peer.order().clone()
             }),
@@ -113,13 +128,17 @@ impl Liar {
             let belief = belief.expect("an own belief");
             match self.malice {
                 Malice::Forge => forge(scene, belief, rng),
+                Malice::Crowd => self.crowd.iter().fold(belief, |belief, (key, order)| {
+                    let belief = belief.with_order(key, order.clone());
+                    belief.expect("an own belief")
+                }),
                 _ => belief,
             }
         })
     }
 
     /// New blocks now and then; old ones are forgotten when they are final.
-    fn renew(&mut self, scene: &Scene<'_>) {
+    fn renew(&mut self, scene: &Scene<'_>, rng: &mut Rng) {
         self.hidden.retain(|(_, until)| *until > scene.now);
         let is_final = |b: &Signed| {
             let hash = Cell::from(b.clone()).hash();
@@ -136,7 +155,12 @@ impl Liar {
         };
         let new = match self.malice {
             Malice::Equivocate => vec![scene.block(time, 1), scene.block(time, 2)],
-            Malice::Forge => Vec::new(),
+            Malice::Forge | Malice::Malform => Vec::new(),
+            Malice::Crowd => {
+                self.crowd = garbage::crowd(scene.clock, rng);
+                Vec::new()
+            }
+            Malice::Endless => vec![self.endless(scene, rng)],
             _ => vec![scene.block(time, scene.now)],
         };
         if self.malice == Malice::Withhold {
@@ -149,6 +173,32 @@ impl Liar {
         } else {
             self.blocks = new;
         }
+    }
+
+    /// A block below which there is always something missing.
+    fn endless(&mut self, scene: &Scene<'_>, rng: &mut Rng) -> Signed {
+        let deep = garbage::deep(rng);
+        let block = deep.last().cloned().expect("a value");
+        for (place, cell) in deep.iter().rev().enumerate() {
+            let until = match place + 1 == deep.len() {
+                true => u64::MAX,
+                false => scene.now + BIT * place as u64,
+            };
+            let id = scene.store.put(scene.number, cell);
+            self.hidden.push((id, until));
+        }
+        scene.block_of(scene.clock, block)
+    }
+
+    /// Something in place of an own order, and nil in place of another.
+    fn malformed(&self, scene: &Scene<'_>, rng: &mut Rng) -> Belief {
+        let poison = Signed::sign(scene.signer, Cell::Long(5));
+        let chain = &scene.peer.order().blocks;
+        let order = garbage::malformed(scene.clock, chain, poison, rng.next());
+        let own = Signed::sign(scene.signer, order);
+        let public = scene.peer.public_belief().expect("an own belief");
+        let belief = public.with_order(scene.peer.key(), own);
+        garbage::with_nil(&belief.expect("an own belief"), rng)
     }
 
     /// The followed chain with the own blocks that are not in it.
@@ -195,8 +245,8 @@ impl Liar {
     }
 }
 
-fn same(order: Order) -> [Order; 2] {
-    [order.clone(), order]
+fn same<T: Clone>(shown: T) -> [T; 2] {
+    [shown.clone(), shown]
 }
 
 /// Orders of others that they never signed.

@@ -10,13 +10,16 @@
 #![forbid(unsafe_code)]
 
 mod bits;
+pub mod charts;
 mod config;
+mod garbage;
 mod ledger;
 mod liar;
 mod node;
 mod report;
 mod rng;
 mod store;
+mod svg;
 mod world;
 
 use cells::{Cell, Record, RecordKind, Signed};
@@ -25,10 +28,22 @@ use crypto::SigningKey;
 pub use config::{Config, Malice, Partition};
 pub use report::{Report, Violation};
 
-/// Plays a network.
+/// Plays a network. When that panics, the arguments that do it again are told first.
 #[must_use]
 pub fn run(config: &Config) -> Report {
+    let _told = Told(config);
     world::World::new(config).run()
+}
+
+/// Tells what was played when that ends in a panic.
+struct Told<'a>(&'a Config);
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("seed {} failed: {:?}", self.0.seed, self.0);
+        }
+    }
 }
 
 /// A transfer: what blocks are full of.

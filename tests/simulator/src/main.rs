@@ -1,10 +1,11 @@
 //! `simulator`: plays a network of peers and prints what it was like.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
-use simulator::{Config, Malice, Partition, run};
+use simulator::{Config, Malice, Partition, charts, run};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -52,9 +53,9 @@ struct Arguments {
     /// Least time between two rounds of a peer
     #[arg(long, default_value_t = 10)]
     round: u64,
-    /// Stakes that fall as 1/n
-    #[arg(long)]
-    unequal: bool,
+    /// Stakes that fall as one by n to this power, in hundredths
+    #[arg(long, default_value_t = 0)]
+    steepness: u32,
     /// Peers that never run
     #[arg(long, default_value_t = 0)]
     offline: usize,
@@ -67,6 +68,9 @@ struct Arguments {
     /// Peers that lie
     #[arg(long, default_value_t = 0)]
     malicious: usize,
+    /// Peers with a tenth of the stake of others, all of one attacker, that lie
+    #[arg(long, default_value_t = 0)]
+    sybils: usize,
     /// Peers of which two instances run with one key, one on each side of a cut
     #[arg(long, default_value_t = 0)]
     twins: usize,
@@ -74,7 +78,7 @@ struct Arguments {
     #[arg(
         long,
         value_delimiter = ',',
-        default_value = "equivocate,time-travel,withhold,forge"
+        default_value = "equivocate,time-travel,withhold,forge,malform,crowd,endless"
     )]
     malice: Vec<Lie>,
     /// A cut, as FROM:TO:PERCENT of the peers on one side
@@ -83,6 +87,9 @@ struct Arguments {
     /// Wait for the next poll when a belief lacks data, as the reference does, instead of asking its sender
     #[arg(long)]
     wait_for_polls: bool,
+    /// Plays the networks of the pictures in docs/consensus.md instead, and writes these to a directory
+    #[arg(long, value_name = "DIRECTORY")]
+    charts: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -91,6 +98,9 @@ enum Lie {
     TimeTravel,
     Withhold,
     Forge,
+    Malform,
+    Crowd,
+    Endless,
     FutureBlocks,
 }
 
@@ -113,6 +123,9 @@ impl Arguments {
             Lie::TimeTravel => Malice::TimeTravel,
             Lie::Withhold => Malice::Withhold,
             Lie::Forge => Malice::Forge,
+            Lie::Malform => Malice::Malform,
+            Lie::Crowd => Malice::Crowd,
+            Lie::Endless => Malice::Endless,
             Lie::FutureBlocks => Malice::FutureBlocks,
         });
         Config {
@@ -127,11 +140,12 @@ impl Arguments {
             loss: self.loss,
             skew: self.skew,
             round: self.round,
-            unequal: self.unequal,
+            steepness: self.steepness,
             offline: self.offline,
             stale: self.stale,
             restarts: self.restarts,
             malicious: self.malicious,
+            sybils: self.sybils,
             twins: self.twins,
             malice: malice.collect(),
             partitions: self.cuts.clone(),
@@ -142,6 +156,20 @@ impl Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Some(directory) = &arguments.charts {
+        let written = charts::write(directory, arguments.seed, &mut |line| println!("{line}"));
+        return match written {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(error) => {
+                eprintln!(
+                    "the pictures can't be written to {}: {error}",
+                    directory.display()
+                );
+                ExitCode::FAILURE
+            }
+        };
+    }
     let mut good = true;
     for seed in arguments.seed..arguments.seed.saturating_add(arguments.runs) {
         let begin = Instant::now();
@@ -149,7 +177,13 @@ fn main() -> ExitCode {
         let took = begin.elapsed().as_secs_f64();
         println!("seed {seed}, {} peers, {took:.1} s", arguments.peers);
         println!("{report}");
-        good &= report.is_safe() && report.is_live();
+        let held = report.is_safe() && report.is_live();
+        if !held {
+            println!(
+                "seed {seed} failed: the same arguments with --seed {seed} --runs 1 show it again"
+            );
+        }
+        good &= held;
     }
     if good {
         ExitCode::SUCCESS

@@ -82,7 +82,8 @@ impl Node {
 
 /// The parts that peers play, the last first: those at the end of the list of peers are the special ones.
 pub(crate) fn roles(config: &Config) -> Vec<Role> {
-    let liars = config.malice.iter().cycle().take(config.malicious);
+    let liars = config.malicious + config.sybils;
+    let liars = config.malice.iter().cycle().take(liars);
     let mut roles: Vec<Role> = (0..config.twins).map(|_| Role::Twin).collect();
     roles.extend(liars.map(|m| Role::Liar(Box::new(Liar::new(*m)))));
     let thaw = config.load / 2;

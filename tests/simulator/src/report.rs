@@ -66,6 +66,12 @@ impl Report {
         self.violations.is_empty() && self.forks == 0
     }
 
+    /// So much of a sum for each second and honest peer.
+    pub(crate) fn each(&self, sum: u64) -> f64 {
+        let seconds = self.time.max(1) as f64 / 1000.0;
+        sum as f64 / seconds / self.honest.max(1) as f64
+    }
+
     /// True when every block of an honest peer is final with every honest peer, and has an effect.
     #[must_use]
     pub fn is_live(&self) -> bool {
@@ -98,7 +104,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut row = |name: &str, value: fmt::Arguments<'_>| writeln!(f, "{name:<22}{value}");
         let seconds = self.time.max(1) as f64 / 1000.0;
-        let each = |n: u64| n as f64 / seconds / self.honest.max(1) as f64;
+        let each = |n: u64| self.each(n);
         row("simulated", format_args!("{seconds:.1} s"))?;
         row("honest peers", format_args!("{}", self.honest))?;
         row(

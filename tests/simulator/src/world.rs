@@ -62,6 +62,25 @@ fn seed(run: u64, peer: usize) -> [u8; 32] {
     seed
 }
 
+/// Whom a peer connects to: drawn by stake (`spec/05 §17.3`).
+fn choose(mut others: Vec<(usize, i64)>, count: usize, rng: &mut Rng) -> Vec<usize> {
+    if others.windows(2).all(|pair| pair[0].1 == pair[1].1) {
+        rng.shuffle(&mut others);
+        return others.into_iter().take(count).map(|(i, _)| i).collect();
+    }
+    let mut chosen = Vec::new();
+    while chosen.len() < count && !others.is_empty() {
+        let total: i64 = others.iter().map(|(_, stake)| stake).sum();
+        let mut place = rng.below(total.unsigned_abs()) as i64;
+        let drawn = others.iter().position(|(_, stake)| {
+            place -= stake;
+            place < 0
+        });
+        chosen.push(others.swap_remove(drawn.unwrap_or(0)).0);
+    }
+    chosen
+}
+
 impl<'a> World<'a> {
     pub(crate) fn new(config: &'a Config) -> Self {
         let mut rng = Rng::new(config.seed);
@@ -72,9 +91,15 @@ impl<'a> World<'a> {
         let signer = |i: usize| SigningKey::from_seed(&seed(config.seed, i));
         let signers: Vec<SigningKey> = (0..peers).chain(peers - twins..peers).map(signer).collect();
         let keys: Vec<AccountKey> = signers.iter().map(SigningKey::account_key).collect();
-        let stake = |i: usize| match config.unequal {
-            false => 10 * MIN_STAKE,
-            true => (100 * MIN_STAKE / (i as i64 + 1)).max(MIN_STAKE),
+        let first_sybil = peers - (twins + config.sybils).min(peers);
+        let stake = |i: usize| match config.steepness {
+            _ if (first_sybil..peers - twins).contains(&i) => MIN_STAKE,
+            0 => 10 * MIN_STAKE,
+            steepness => {
+                // The same on every machine.
+                let part = cvm::math::pow(i as f64 + 1.0, f64::from(steepness) / 100.0);
+                ((100.0 * MIN_STAKE as f64 / part) as i64).max(MIN_STAKE)
+            }
         };
         let stakes: Vec<_> = keys.iter().copied().zip((0..peers).map(stake)).collect();
         let ledger = Ledger::new(START, &stakes);
@@ -88,9 +113,9 @@ impl<'a> World<'a> {
             .into_iter()
             .enumerate()
             .map(|(i, signer)| {
-                let mut links: Vec<usize> = (0..n).filter(|j| *j != i).collect();
-                rng.shuffle(&mut links);
-                links.truncate(config.degree);
+                let others = (0..n).filter(|j| *j != i);
+                let others: Vec<_> = others.map(|j| (j, stake(j.min(peers - 1)))).collect();
+                let links = choose(others, config.degree, &mut rng);
                 let links = links.into_iter().map(|to| Link {
                     to,
                     latency: rng.between(config.latency.0, config.latency.1),

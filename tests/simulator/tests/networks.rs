@@ -69,7 +69,7 @@ fn thin_networks_of_unequal_peers_agree() {
             seed,
             peers: 24,
             degree: 4,
-            unequal: true,
+            steepness: 100,
             ..small()
         });
     }
@@ -161,6 +161,9 @@ fn each_kind_of_liar_fails_alone() {
         Malice::TimeTravel,
         Malice::Withhold,
         Malice::Forge,
+        Malice::Malform,
+        Malice::Crowd,
+        Malice::Endless,
     ] {
         holds(&Config {
             malicious: 2,
@@ -168,6 +171,53 @@ fn each_kind_of_liar_fails_alone() {
             loss: 20,
             ..small()
         });
+    }
+}
+
+/// What others say is counted, and what is malformed costs nobody but its sender.
+#[test]
+fn malformed_orders_and_crowds_of_strangers_are_left_aside() {
+    for (malice, reason) in [
+        (Malice::Malform, "malformed"),
+        (Malice::Crowd, "of strangers"),
+        (Malice::Endless, "with data missing"),
+    ] {
+        let with = |malicious| {
+            holds(&Config {
+                malicious,
+                malice: vec![malice],
+                ..small()
+            })
+        };
+        let (alone, beset) = (with(0), with(3));
+        assert!(beset.refused[reason] > 20, "{malice:?}\n{beset}");
+        assert!(!alone.refused.contains_key(reason), "{malice:?}\n{alone}");
+        assert!(
+            slowest(&beset) < 2 * slowest(&alone) + 500,
+            "{malice:?}\n{beset}"
+        );
+    }
+}
+
+/// Thirty hosts that an attacker pays for have 23 per cent of the stake, and as little part in connections and votes.
+#[test]
+fn sybil_hosts_have_the_part_that_their_stake_buys() {
+    for seed in 0..2 {
+        let report = holds(&Config {
+            seed,
+            peers: 40,
+            sybils: 30,
+            degree: 4,
+            malice: vec![
+                Malice::Equivocate,
+                Malice::Crowd,
+                Malice::Withhold,
+                Malice::Forge,
+                Malice::Malform,
+            ],
+            ..small()
+        });
+        assert_eq!(report.honest, 10);
     }
 }
 
