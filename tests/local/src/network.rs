@@ -457,7 +457,8 @@ impl Network {
     #[must_use]
     pub fn standing(&self, peer: usize) -> Option<Agreement> {
         let status = control::status(&self.directory(peer).join("run")).ok()?;
-        let consensus = status.consensus?;
+        // One that is still joining has no state.
+        let consensus = status.consensus.filter(|at| at.state != [0; 32])?;
         Some(Agreement {
             executed: consensus.executed,
             state: consensus.state,
