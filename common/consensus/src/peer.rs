@@ -52,6 +52,8 @@ pub struct Round {
     electorate: Arc<Electorate>,
     /// The belief with the orders of others as merged and the own one as it was.
     belief: Belief,
+    /// The same after the merges that followed; what is signed takes the place of its own order.
+    settled: Option<Belief>,
     outcome: Option<Outcome>,
     order: Option<Order>,
     appended_from: u64,
@@ -87,14 +89,16 @@ impl Round {
                 return Ok(());
             };
             let own = unsigned(&context.key, order);
-            let belief = place(&self.belief, &context.key, own)?;
+            let belief = self.settled.as_ref().unwrap_or(&self.belief);
+            let belief = place(belief, &context.key, own)?;
             let outcome = merge(context, &belief, &[])?;
             self.take_decision(&outcome);
-            let Some(next) = outcome.to_sign.clone() else {
+            let next = outcome.to_sign.clone();
+            self.settled = Some(outcome.unsigned());
+            if next.is_none() {
                 return Ok(());
-            };
-            self.belief = outcome.unsigned();
-            self.order = Some(next);
+            }
+            self.order = next;
         }
         self.resting = false;
         Ok(())
@@ -307,6 +311,7 @@ impl Peer {
             number: self.rounds,
             electorate: self.electorate.clone(),
             belief: self.with_own()?,
+            settled: None,
             outcome: None,
             order: None,
             appended_from: 0,
@@ -373,6 +378,7 @@ impl Peer {
         }
         let mut taken = round.order.is_none();
         let mut published = None;
+        let settled = round.settled.as_ref().unwrap_or(&round.belief);
         let (belief, order) = match (round.order, answer) {
             (Some(order), Answer::Signed(signed)) => {
                 let right = signed.key() == Some(&self.key)
@@ -380,7 +386,7 @@ impl Peer {
                 if !right {
                     return Err(MergeError::WrongSignature);
                 }
-                let belief = place(&round.belief, &self.key, signed.clone())?;
+                let belief = place(settled, &self.key, signed.clone())?;
                 published = Some(signed);
                 taken = true;
                 (belief, Some(order))
@@ -388,7 +394,7 @@ impl Peer {
             (Some(order), Answer::Follow) => {
                 let own = unsigned(&self.key, &order);
                 taken = true;
-                (place(&round.belief, &self.key, own)?, Some(order))
+                (place(settled, &self.key, own)?, Some(order))
             }
             (None, Answer::Signed(_)) => return Err(MergeError::WrongSignature),
             (_, Answer::None | Answer::Follow) => (round.belief, None),

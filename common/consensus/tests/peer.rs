@@ -250,7 +250,14 @@ fn a_refused_signature_leaves_the_own_order_and_keeps_what_others_said() {
     assert!(!step.own_changed && step.changed);
     assert_eq!(peer.order(), &order(T0, [0; 4], &[]));
     assert_eq!(peer.belief().orders().count(), 2);
+    assert_eq!(
+        peer.belief().order(&key(1)).unwrap().as_ref(),
+        Some(peer.order())
+    );
     assert!(!peer.is_resting());
+    // What was not signed is asked for again.
+    let again = peer.round(T0 + 4, Input::default()).unwrap();
+    assert_eq!(again.to_sign().unwrap().blocks.count(), 1);
     let stale = answer(1, &round);
     assert_eq!(peer.complete(round, stale).unwrap_err(), MergeError::Stale);
 }
