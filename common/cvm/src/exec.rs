@@ -323,8 +323,10 @@ impl Context<'_> {
 
     fn bind_values(&mut self, parts: &Let) -> Outcome<()> {
         for i in 0..parts.forms.count() {
+            // A form that can't be reached faults before its value is looked for.
+            let pattern = parts.pattern(i)?;
             let value = self.exec_nth(&parts.ops, i)?;
-            match parts.pattern(i)? {
+            match pattern {
                 Pattern::Name => {
                     self.result = Cell::Nil;
                     self.locals.push(value)?;

@@ -56,6 +56,11 @@ fn check(cases: &[(&'static str, u64, End)]) {
 const AMPLE: u64 = 1_000_000;
 
 #[test]
+fn a_let_whose_forms_have_no_tree_faults_before_a_value_is_looked_for() {
+    check(&[("c280d080013205636f756e74320267318001e601", AMPLE, Fault)]);
+}
+
+#[test]
 fn a_let_without_its_vectors_is_paid_for_before_it_faults() {
     check(&[
         ("c20000", 29, Juice),

@@ -182,6 +182,13 @@ fn forks(scene: &mut Scene) {
         let beliefs = blocks.map(|block| scene.belief(scene.hostile.order(&fork(block))));
         scene.each(|peer, line| line.believe(&beliefs[peer % 2]));
     }
+    // In the end it takes a side. With a quarter on each of two chains and another quarter on both, both have a half in the eyes of one, and the
+    // protocol leaves that so until the weight of who says no more decays.
+    let mut order = scene.chain();
+    order.timestamp = now() - 1;
+    let own = scene.hostile.order(&order);
+    let belief = scene.belief(own);
+    scene.tell(&belief);
 }
 
 fn malformed(scene: &mut Scene) {

@@ -20,9 +20,9 @@ const HONEST: usize = 3;
 /// Transactions that they get done while everything goes on.
 const DONE: usize = 300;
 /// How long an honest transaction may take at worst. The attackers run on the same processors as the peer and the tests.
-const WORST: Duration = Duration::from_secs(5);
+const WORST: Duration = Duration::from_secs(20);
 /// Half of the honest transactions are done within this time.
-const USUAL: Duration = Duration::from_secs(1);
+const USUAL: Duration = Duration::from_secs(5);
 /// Connections that are kept in the middle of a frame.
 const HALF_OPEN: usize = 300;
 /// Lengths that no frame may have.
