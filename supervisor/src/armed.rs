@@ -1,11 +1,12 @@
 //! The armed withdrawal on disk, so that it survives the supervisor: as it came, with restricted rights.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use ipc::control::{Armed, MAX};
+
+use crate::durable;
 
 /// Name of the file.
 const NAME: &str = "armed";
@@ -67,17 +68,7 @@ impl Store {
     pub fn save(&self, armed: &Armed) -> io::Result<()> {
         let mut bytes = MAGIC.to_vec();
         bytes.extend(postcard::to_stdvec(armed).map_err(io::Error::other)?);
-        let new = self.directory.join(format!("{NAME}.new"));
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&new)?;
-        file.write_all(&bytes)?;
-        file.sync_all()?;
-        fs::rename(&new, self.path())?;
-        File::open(&self.directory)?.sync_all()
+        durable::replace(&self.path(), &bytes)
     }
 
     /// Forgets it.

@@ -18,6 +18,7 @@ pub mod armed;
 pub mod clock;
 pub mod control;
 pub mod destake;
+mod durable;
 pub mod exit;
 pub mod journal;
 pub mod names;

@@ -3,14 +3,14 @@
 //! Nobody vouches for the answer of the first time. It is written down, so that it is the same from then on whatever anybody says; the
 //! store holds the peer to it too, since its root has the genesis state.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use ipc::Bytes;
 
 use crate::clock;
+use crate::durable;
 use crate::exit::{self, Fatal};
 use crate::rescue::{Answer, Courier, Errand};
 use crate::running::Running;
@@ -89,20 +89,8 @@ impl Record {
     /// # Errors
     /// When it can't be written.
     pub fn save(&self, told: &Told) -> io::Result<()> {
-        let new = self.0.with_extension("new");
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&new)?;
-        file.write_all(format!("{}\n{}\n", hex::encode(told.network), told.by).as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&new, &self.0)?;
-        match self.0.parent() {
-            Some(directory) => File::open(directory)?.sync_all(),
-            None => Ok(()),
-        }
+        let text = format!("{}\n{}\n", hex::encode(told.network), told.by);
+        durable::replace(&self.0, text.as_bytes())
     }
 }
 
