@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use cells::{
-    Cell, CellError, Decoder, Hash, Set, SetOp, Source, Vector, decode_cell, decode_message,
-    validate, vlq,
+    Cell, CellError, DecodeError, Decoder, Hash, Record, Set, SetOp, Source, Vector, decode_cell,
+    decode_message, encode_message, validate, vlq,
 };
 
 /// A message of nodes, each but the first with every child being the one before it.
@@ -181,4 +181,26 @@ fn the_memory_size_of_a_shared_value_is_summed_once_even_when_the_store_forgets(
     let lazy = decode_cell(&value.encode(), &decoder).unwrap();
     assert_eq!(lazy.memory_size(), expected);
     assert_eq!(expected, Ok(i64::MAX as u64));
+}
+
+#[test]
+fn a_branch_where_a_record_is_typed_needs_a_store() {
+    // The origin of a transfer decides whether it is one, and here it is no embedded value (`spec/01 §12`, `§13.8`).
+    let origin = Cell::from("x".repeat(200).as_str());
+    let fields = [origin.clone(), Cell::Long(1), Cell::Nil, Cell::Long(2)];
+    let odd = Cell::Record(Record::new(0xd1, fields.into_iter().collect()).unwrap());
+    let bytes = encode_message(&odd).unwrap();
+
+    // Children are attached after all cells were read: that this one came along does not help.
+    assert_eq!(
+        decode_message(&bytes, &Decoder::new()),
+        Err(DecodeError::Missing(origin.hash()))
+    );
+    assert_eq!(
+        decode_message(&bytes, &Decoder::new().generic()).map(|cell| cell.hash()),
+        Ok(odd.hash())
+    );
+    let store = HashMap::from([(origin.hash(), origin.encode())]);
+    let decoder = Decoder::with_source(Arc::new(Forgetful(store)));
+    assert_eq!(decode_message(&bytes, &decoder), Ok(odd));
 }
