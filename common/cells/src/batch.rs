@@ -10,6 +10,9 @@ use crate::{Cell, Hash};
 
 /// Nodes below which hashing one by one is as fast.
 const WORTHWHILE: usize = 4;
+/// Cells that are gathered before they are hashed: enough to fill the levels, few enough to stay in the processor's
+/// cache and to need no fresh memory.
+const TOGETHER: usize = 4096;
 
 impl Cell {
     /// Computes and keeps the encodings of all new cells of this value and the hashes of those that are branches,
@@ -18,11 +21,8 @@ impl Cell {
     pub fn hash_all(&self) -> Hash {
         let mut levels = Levels::default();
         levels.add(self);
-        let few = levels.cells.iter().map(Vec::len).sum::<usize>() < WORTHWHILE;
-        if !few {
-            for level in &levels.cells {
-                hash_level(level);
-            }
+        if levels.count >= WORTHWHILE {
+            levels.hash();
         }
         self.hash()
     }
@@ -48,11 +48,14 @@ fn hash_level(cells: &[Cell]) {
     }
 }
 
-/// The new cells of a value by their height above the cells that are done.
+/// New cells of a value by their height above the cells that are done. The children of each are done or in a level
+/// below it.
 #[derive(Default)]
 struct Levels {
     cells: Vec<Vec<Cell>>,
-    /// Height of each node met, by address: parts that occur twice are looked into once.
+    /// Cells in all levels.
+    count: usize,
+    /// Height of each node in a level, by address: parts that occur twice are looked into once.
     heights: HashMap<usize, usize, BuildHasherDefault<AddressHasher>>,
 }
 
@@ -68,8 +71,21 @@ impl Levels {
             self.cells.resize_with(height + 1, Vec::new);
         }
         self.cells[height].push(cell);
+        self.count += 1;
     }
 
+    /// Hashes the gathered cells: they are done then.
+    fn hash(&mut self) {
+        for level in &mut self.cells {
+            hash_level(level);
+            level.clear();
+        }
+        self.heights.clear();
+        self.count = 0;
+    }
+
+    /// Gathers the new cells below `root`, and hashes them whenever there are many: what is left in the end is not.
+    ///
     /// Post-order over an explicit stack: values may be deep.
     fn add(&mut self, root: &Cell) {
         if !is_new(root) {
@@ -91,6 +107,11 @@ impl Levels {
                     parent.height = parent.height.max(done.height + 1);
                 }
                 self.put(done.height, done.cell);
+                if self.count >= TOGETHER {
+                    self.hash();
+                    // What the open cells have below them is done.
+                    stack.iter_mut().for_each(|frame| frame.height = 0);
+                }
                 continue;
             };
             frame.next += 1;

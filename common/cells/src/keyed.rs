@@ -2,12 +2,27 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-/// Spreads the hashes of branches over a table. They look random already, but those of a hostile message may be any
-/// bytes, chosen to meet in one place: so they are mixed with a secret of this table.
-pub(crate) struct Keyed(u64);
+/// Spreads hashes and keys over a table. They look random already, but those of a hostile message may be any bytes,
+/// chosen to meet in one place: so they are mixed with a secret of this table.
+///
+/// ```
+/// use std::collections::HashMap;
+/// let mut heights: HashMap<cells::Hash, u64, cells::Keyed> = HashMap::default();
+/// heights.insert(cells::Hash::of(b"genesis"), 0);
+/// ```
+#[derive(Debug, Clone)]
+pub struct Keyed(u64);
+
+impl Default for Keyed {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Keyed {
-    pub(crate) fn new() -> Self {
+    /// With a secret of its own.
+    #[must_use]
+    pub fn new() -> Self {
         // Without any data, what a random state gives depends on its secret alone.
         Self(RandomState::new().build_hasher().finish())
     }
@@ -24,7 +39,9 @@ impl BuildHasher for Keyed {
     }
 }
 
-pub(crate) struct Mixer {
+/// One hash in the making.
+#[derive(Debug)]
+pub struct Mixer {
     key: u64,
     state: u64,
 }

@@ -66,6 +66,7 @@ pub use double::format_double;
 pub use error::{CellError, DecodeError};
 pub use hash::{Hash, ParseHashError};
 pub use index::Index;
+pub use keyed::Keyed;
 pub use leaves::Leaf;
 pub use list::List;
 pub use map::Map;

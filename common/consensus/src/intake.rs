@@ -6,16 +6,15 @@
 //! from the future doesn't hide the one of today.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
 
-use cells::{Cell, CellError, Hash, Index, RecordKind, Signed};
+use cells::{Cell, CellError, Index, RecordKind, Signed};
 use crypto::AccountKey;
 use cvm::state::Block;
 
 use crate::belief::{insert, key_cell};
 use crate::changed::changed;
 use crate::order::covers;
-use crate::prefix::{common_prefix, walk};
+use crate::prefix::{Hashes, common_prefix, walk};
 use crate::{Belief, BeliefFault, DropReason, Dropped, Electorate, MergeError, Order, OrderFault};
 
 /// The belief being made from what comes in between two merges.
@@ -27,9 +26,9 @@ pub struct Intake<'a> {
     orders: Index,
     changed: bool,
     /// Chains that were found to be in order, by the hash of the vector: most orders have one of a few.
-    walked: RefCell<HashSet<Hash>>,
+    walked: RefCell<Hashes>,
     /// Orders that are not newer than what is held, and so never will be: most peers tell of them.
-    old: RefCell<HashSet<Hash>>,
+    old: RefCell<Hashes>,
 }
 
 /// A newer order that passed all tests but those of its signature and of the data below its blocks.
@@ -246,7 +245,7 @@ impl<'a> Intake<'a> {
         let repeated = walk(
             &order.blocks,
             common,
-            &mut HashSet::new(),
+            &mut Hashes::default(),
             &mut |block| match &*block.load()? {
                 Cell::Signed(signed) => check_form(signed),
                 _ => Err(OrderFault::NotABlock),

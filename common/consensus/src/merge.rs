@@ -3,13 +3,13 @@
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
-use cells::{Cell, CellError, Hash, Index, Ref, Signed, Vector};
+use cells::{Cell, CellError, Hash, Index, Keyed, Ref, Signed, Vector};
 use crypto::AccountKey;
 
 use crate::belief::{insert, key_of};
 use crate::order::covers;
 use crate::outcome::{Decision, DropReason, Dropped, MergeError, Outcome};
-use crate::prefix::{common_prefix, walk};
+use crate::prefix::{Hashes, common_prefix, walk};
 use crate::vote::{Chain, elect};
 use crate::{
     Belief, BeliefEntry, BeliefFault, BlockFault, Electorate, KEEP_PROPOSAL, LEVELS, Order,
@@ -48,12 +48,12 @@ struct Known {
 struct Merge<'a> {
     context: &'a Context<'a>,
     mine: Order,
-    held: HashMap<AccountKey, Held>,
+    held: HashMap<AccountKey, Held, Keyed>,
     chains: Vec<Known>,
     /// By the hash of the vector.
-    chain_of: HashMap<Hash, usize>,
+    chain_of: HashMap<Hash, usize, Keyed>,
     /// Nodes of chains that were found to be in order.
-    walked: HashSet<Hash>,
+    walked: Hashes,
     orders: Index,
     adopted: Vec<AccountKey>,
     dropped: Vec<Dropped>,
@@ -79,13 +79,15 @@ pub fn merge(
         let fault = OrderFault::Points(mine.points.len() as u64);
         return Err(MergeError::OwnOrder(fault));
     }
+    // Orders of others than these play no part, so whatever a belief claims, there is room for no more.
+    let voters = context.electorate.voters().len();
     let mut merge = Merge {
         context,
         mine,
-        held: HashMap::new(),
+        held: HashMap::with_capacity_and_hasher(voters, Keyed::new()),
         chains: Vec::new(),
-        chain_of: HashMap::new(),
-        walked: HashSet::new(),
+        chain_of: HashMap::with_capacity_and_hasher(voters, Keyed::new()),
+        walked: Hashes::default(),
         orders: own.orders().clone(),
         adopted: Vec::new(),
         dropped: Vec::new(),
@@ -294,7 +296,7 @@ impl Merge<'_> {
         if !unread && self.held.values().all(consistent) {
             return Ok(());
         }
-        let keep: HashSet<Hash> = self
+        let keep: Hashes = self
             .held
             .values()
             .filter(|held| consistent(held))
@@ -373,8 +375,9 @@ impl Merge<'_> {
         consensus: u64,
         outcome: &mut Outcome,
     ) -> Result<Vector, MergeError> {
-        let mut candidates: Vec<Ref> = Vec::new();
-        let (mut met, mut seen) = (HashSet::new(), HashSet::new());
+        let mut candidates: Vec<Ref> = Vec::with_capacity(count.chains.len());
+        let mut met = Hashes::with_capacity_and_hasher(count.chains.len(), Keyed::new());
+        let mut seen = Hashes::default();
         for (chain, common) in count.chains.iter().zip(common) {
             let from = consensus.max(*common);
             walk(&chain.blocks, from, &mut seen, &mut |r| {
@@ -387,9 +390,9 @@ impl Merge<'_> {
         if candidates.is_empty() {
             return Ok(base.clone());
         }
-        let mut present = HashSet::new();
+        let mut present = Hashes::default();
         let from = base.count().min(consensus);
-        walk(base, from, &mut HashSet::new(), &mut |r| {
+        walk(base, from, &mut Hashes::default(), &mut |r| {
             present.insert(r.hash());
             Ok::<(), CellError>(())
         })?;
@@ -499,7 +502,8 @@ impl<'a> Count<'a> {
         let mut held: Vec<(&AccountKey, &Held)> = merge.held.iter().collect();
         held.sort_unstable_by_key(|(key, _)| **key);
         let mut staked: Vec<(Hash, &Order, usize, f64)> = Vec::new();
-        let mut at: HashMap<Hash, usize> = HashMap::new();
+        let mut at: HashMap<Hash, usize, Keyed> =
+            HashMap::with_capacity_and_hasher(held.len(), Keyed::new());
         let mut considered = 0.0;
         for (_, held) in held {
             let weight = held
@@ -534,6 +538,7 @@ impl<'a> Count<'a> {
                 position[chain] = chains.len();
                 chains.push(Chain {
                     blocks: merge.chains[chain].blocks.clone(),
+                    common: merge.chains[chain].common,
                     weight,
                 });
             }

@@ -6,7 +6,10 @@
 
 use std::collections::HashSet;
 
-use cells::{Cell, CellError, Hash, Ref, Vector};
+use cells::{Cell, CellError, Hash, Keyed, Ref, Vector};
+
+/// A set of hashes that others have chosen.
+pub(crate) type Hashes = HashSet<Hash, Keyed>;
 
 /// Elements of a leaf and children of a node.
 const WIDTH: u64 = 16;
@@ -149,7 +152,7 @@ fn elements(leaf: &Cell) -> impl Iterator<Item = &Ref> {
 pub(crate) fn walk<E: From<CellError>>(
     v: &Vector,
     from: u64,
-    seen: &mut HashSet<Hash>,
+    seen: &mut Hashes,
     visit: &mut dyn FnMut(&Ref) -> Result<(), E>,
 ) -> Result<bool, E> {
     if from >= v.count() {
@@ -172,7 +175,7 @@ fn walk_tree<E: From<CellError>>(
     tree: &Vector,
     start: u64,
     from: u64,
-    seen: &mut HashSet<Hash>,
+    seen: &mut Hashes,
     visit: &mut dyn FnMut(&Ref) -> Result<(), E>,
 ) -> Result<bool, E> {
     let cell = Cell::from(tree.clone());
@@ -243,7 +246,7 @@ mod tests {
             let v = numbers(0..count);
             for from in [0, 1, 15, 16, 17, 255, 257, 4096, 5000] {
                 let mut met = Vec::new();
-                let repeated = walk(&v, from, &mut HashSet::new(), &mut |r: &Ref| {
+                let repeated = walk(&v, from, &mut Hashes::default(), &mut |r: &Ref| {
                     met.push(r.get()?);
                     Ok::<(), CellError>(())
                 });
@@ -286,7 +289,7 @@ mod tests {
         };
         assert_eq!(v.count(), 1 << 40);
         let mut met = 0;
-        let repeated = walk(&v, 3, &mut HashSet::new(), &mut |_: &Ref| {
+        let repeated = walk(&v, 3, &mut Hashes::default(), &mut |_: &Ref| {
             met += 1;
             Ok::<(), CellError>(())
         });

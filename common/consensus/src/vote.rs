@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use cells::{CellError, Hash, Vector};
+use cells::{CellError, Hash, Keyed, Vector};
 
 use crate::prefix::common_prefix;
 
@@ -10,6 +10,8 @@ use crate::prefix::common_prefix;
 #[derive(Debug, Clone)]
 pub(crate) struct Chain {
     pub(crate) blocks: Vector,
+    /// Leading blocks that it has in common with one chain, the same for all chains of an election.
+    pub(crate) common: u64,
     pub(crate) weight: f64,
 }
 
@@ -35,11 +37,10 @@ pub(crate) fn elect(
                 let settled = voters.len() == alive.len() && votes.to_bits() == total.to_bits();
                 alive = voters;
                 total = votes;
-                position = if settled {
-                    agreement(chains, &alive)?.max(position + 1)
-                } else {
-                    position + 1
-                };
+                position += 1;
+                if settled {
+                    position = position.max(agreement(chains, &alive, position)?);
+                }
             }
         }
     }
@@ -60,7 +61,8 @@ fn hold(
     total: f64,
     position: u64,
 ) -> Result<Option<Round>, CellError> {
-    let mut votes: HashMap<Hash, (f64, Vec<usize>)> = HashMap::new();
+    let mut votes: HashMap<Hash, f64, Keyed> = HashMap::default();
+    let mut cast: Vec<(usize, Hash)> = Vec::with_capacity(alive.len());
     for &i in alive {
         let chain = &chains[i];
         // A chain that has ended can't win this round, and does not hold back others.
@@ -70,22 +72,31 @@ fn hold(
         if chain.weight > total * 0.5 {
             return Ok(Some(Round::Majority(i)));
         }
-        let (sum, voters) = votes.entry(block.hash()).or_default();
-        *sum += chain.weight;
-        voters.push(i);
+        let block = block.hash();
+        *votes.entry(block).or_default() += chain.weight;
+        cast.push((i, block));
     }
     // Of equal votes the lowest hash wins.
     let winner = votes
         .into_iter()
-        .max_by(|(hash_a, (a, _)), (hash_b, (b, _))| a.total_cmp(b).then(hash_b.cmp(hash_a)));
-    Ok(winner.map(|(_, (votes, voters))| Round::Winner { voters, votes }))
+        .max_by(|(hash_a, a), (hash_b, b)| a.total_cmp(b).then(hash_b.cmp(hash_a)));
+    Ok(winner.map(|(winner, votes)| {
+        cast.retain(|(_, block)| *block == winner);
+        let voters = cast.into_iter().map(|(i, _)| i).collect();
+        Round::Winner { voters, votes }
+    }))
 }
 
-/// Number of blocks that all of these chains have in common.
-fn agreement(chains: &[Chain], alive: &[usize]) -> Result<u64, CellError> {
+/// Number of blocks that all of these chains have in common; of fewer than that when it is known to be more than `enough`.
+fn agreement(chains: &[Chain], alive: &[usize], enough: u64) -> Result<u64, CellError> {
     let Some((&first, others)) = alive.split_first() else {
         return Ok(0);
     };
+    // What all have in common with one more chain, they have in common with each other.
+    let known = alive.iter().map(|&i| chains[i].common).min().unwrap_or(0);
+    if known > enough {
+        return Ok(known);
+    }
     let mut common = chains[first].blocks.count();
     for &i in others {
         common = common.min(common_prefix(&chains[first].blocks, &chains[i].blocks)?);
@@ -101,6 +112,7 @@ mod tests {
     fn chain(blocks: &[i64], weight: f64) -> Chain {
         Chain {
             blocks: blocks.iter().map(|n| Cell::Long(*n)).collect(),
+            common: 0,
             weight,
         }
     }
@@ -165,6 +177,7 @@ mod tests {
             parts in proptest::collection::btree_map(
                 (0usize..40, 0usize..40, 0i64..3, 0i64..3), 1u32..9, 1..12),
             from in 0u64..5,
+            known in proptest::option::of(proptest::prelude::any::<proptest::sample::Index>()),
         ) {
             // A common trunk, one block of choice, a common part, another choice.
             let mut chains: Vec<Chain> = Vec::new();
@@ -175,6 +188,12 @@ mod tests {
                 blocks.push(y);
                 if !chains.iter().any(|c| c.blocks == chain(&blocks, 0.0).blocks) {
                     chains.push(chain(&blocks, f64::from(weight) * 1.1));
+                }
+            }
+            if let Some(known) = known {
+                let one = known.get(&chains).blocks.clone();
+                for chain in &mut chains {
+                    chain.common = common_prefix(&one, &chain.blocks).unwrap();
                 }
             }
             let considered = chains.iter().map(|c| c.weight).sum();
