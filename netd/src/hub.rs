@@ -34,6 +34,8 @@ pub struct Hub {
     pub memory: usize,
     /// Set when there may be room for what waits.
     pub room_made: bool,
+    /// Messages that this round has passed on to consensus.
+    pub passed: u64,
     status: Option<Cell>,
     beliefs: Beliefs,
 }
@@ -60,6 +62,7 @@ impl Hub {
             data,
             memory: 0,
             room_made: false,
+            passed: 0,
             status: None,
             beliefs: Beliefs::new(limits.beliefs, limits.peer_beliefs, now),
             limits,
@@ -138,6 +141,7 @@ impl Hub {
 
     fn send(&mut self, connection: Connection, forward: Forward) {
         self.counters.count(Counter::Forwarded);
+        self.passed += 1;
         let message = FromNet::Message {
             connection,
             trusted: forward.trusted.map(|key| key.to_bytes()),

@@ -4,7 +4,7 @@
 //! socket and no clock:
 //!
 //! - [`cidr`], [`admission`]: who may connect, and how many.
-//! - [`flow`]: how much each connection may ask of consensus.
+//! - [`flow`]: how much each connection may ask of consensus; [`gathering`]: when requests are worth waiting for.
 //! - [`endpoint`], [`outgoing`]: which peers to be connected to.
 //! - [`names`]: the addresses of host names.
 //! - [`counters`], [`limits`]: what is counted, and where the limits are.
@@ -43,6 +43,7 @@ pub mod data;
 pub mod dialled;
 pub mod endpoint;
 pub mod flow;
+pub mod gathering;
 pub mod hub;
 pub mod limits;
 pub mod link;

@@ -35,6 +35,7 @@ use crate::clock::Clock;
 use crate::data::DataService;
 use crate::dialled::Dialled;
 use crate::endpoint::Endpoint;
+use crate::gathering::Gathering;
 use crate::hub::Hub;
 use crate::limits::Limits;
 use crate::outgoing::{Outgoing, OutgoingConfig};
@@ -99,6 +100,7 @@ pub struct Server {
     clock: Clock,
     chance: Chance,
     hub: Hub,
+    gathering: Gathering,
     supervision: ToSupervisor,
     listeners: Vec<Listener>,
     /// A descriptor that is given up to close a connection when there is no other left.
@@ -185,7 +187,14 @@ impl Server {
     }
 
     fn poll_events(&mut self, events: &mut Events) -> Result<(), ServerError> {
-        let timeout = self.timeout();
+        let passed = std::mem::take(&mut self.hub.passed);
+        self.gathering.passed(passed, self.hub.now.steady);
+        let (mut timeout, gather) = (self.timeout(), self.gathering.wait());
+        if timeout > gather && gather > 0 {
+            // Nobody unparks this thread: it lets time pass, and what arrives meanwhile is read in one round.
+            std::thread::park_timeout(Duration::from_millis(gather));
+            timeout -= gather;
+        }
         match self.poll.poll(events, Some(Duration::from_millis(timeout))) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => events.clear(),
@@ -321,6 +330,7 @@ impl Prepared {
         Ok(Server {
             clock,
             hub: Hub::new(identity, limits.clone(), data, now),
+            gathering: Gathering::default(),
             supervision,
             spare: listeners
                 .first()

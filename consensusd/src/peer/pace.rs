@@ -15,8 +15,9 @@ const FEW: u64 = 100;
 const EACH: u64 = 25;
 /// So many waiting transactions are a block worth making at once.
 const ENOUGH: usize = 256;
-/// When nothing came for so many milliseconds, whoever sends waits for results: so nothing more is to be waited for.
-const QUIET: u64 = 1;
+/// When nothing came for more than so many milliseconds, whoever sends waits for results: so nothing more is to be waited for.
+/// `netd` lets a stream gather for two milliseconds at a time.
+const QUIET: u64 = 3;
 
 /// The arrivals of late, and the last proposal.
 #[derive(Default)]
@@ -107,8 +108,8 @@ mod tests {
         pace.arrived(200, 1_000);
         pace.proposed(1_000);
         pace.arrived(200, 1_003);
-        assert!(pace.until(200, 1_003) > 1_003);
-        assert!(pace.until(200, 1_005) <= 1_005);
+        assert!(pace.until(200, 1_003 + QUIET) > 1_003 + QUIET);
+        assert!(pace.until(200, 1_003 + QUIET + 1) <= 1_003 + QUIET + 1);
     }
 
     #[test]
