@@ -161,6 +161,39 @@ impl Mixed {
         }
     }
 
+    /// Waits until a peer of the reference that came back has executed what all others have. One that stands still for `patience` joins
+    /// anew, as its operator would have it: 0.8.0 ends the thread that takes in beliefs when its store lacks a part of a value that it has
+    /// marked as stored (`docs/compatibility.md`). True when it did.
+    ///
+    /// # Panics
+    /// When it can't join.
+    pub fn catch_up_or_join(&mut self, theirs: usize, patience: Duration) -> bool {
+        let began = Instant::now();
+        let place = self
+            .running()
+            .iter()
+            .position(|(n, _)| *n == self.ours + theirs);
+        let place = place.expect("a peer that runs");
+        let (mut furthest, mut moved) = (None, began);
+        while moved.elapsed() < patience {
+            let seen = self.look();
+            let at = |peer: usize| seen[peer].as_ref().map(|(executed, _)| *executed);
+            if (0..seen.len()).all(|peer| at(peer).is_some() && at(peer) <= at(place)) {
+                return false;
+            }
+            if at(place) > furthest {
+                (furthest, moved) = (at(place), Instant::now());
+            }
+            self.network.pause(began, || {
+                format!("peer {theirs} of the reference to catch up")
+            });
+        }
+        self.theirs[theirs].kill();
+        let source = self.network.endpoint(0);
+        assert!(self.theirs[theirs].join(&source), "it joins");
+        true
+    }
+
     /// Waits until all that run have the same blocks in consensus, as their signed orders show; answers how many.
     ///
     /// # Panics

@@ -10,6 +10,9 @@ use local_networks::{Mixed, Tally};
 /// Rounds of the test with kills.
 const ROUNDS: usize = 9;
 
+/// A peer of the reference that came back and does not move for so long will not move.
+const STANDSTILL: Duration = Duration::from_secs(15);
+
 /// Transactions at each peer in a round with kills.
 fn at_each() -> usize {
     let long = std::env::var_os("CONVEXD_LONG").is_some_and(|value| value == "1");
@@ -88,6 +91,9 @@ fn two_of_each_kind_agree_while_each_kind_is_killed_and_comes_back() {
         mixed.look_on(answers, each);
         assert!(mixed.theirs[1].resume());
     });
+    if mixed.catch_up_or_join(1, STANDSTILL) {
+        println!("the peer that came back stood still, and joined anew");
+    }
     settle(&mut mixed, &tallies, Some(3), "one of theirs is stopped");
     let tallies = mixed.round(each, |mixed, answers| {
         mixed.look_on(answers, each / 16);
