@@ -71,7 +71,14 @@ fn key(u: &mut Unstructured<'_>, model: &Model) -> Result<Cell> {
         let i = u.choose_index(model.len())?;
         return Ok(model.values().nth(i).expect("in range").0.clone());
     }
-    make::index_key(u)
+    Ok(match make::index_key(u)? {
+        // Where a key of several chunks goes depends on what is there, in the reference and here (`Key::matched`): no law of maps holds.
+        Cell::Blob(long) if long.as_flat().is_none() => {
+            let first = long.slice(0, 40).expect("in memory").expect("in range");
+            Cell::Blob(first)
+        }
+        key => key,
+    })
 }
 
 fn step(u: &mut Unstructured<'_>, index: &mut Index, model: &mut Model) -> Result<()> {
