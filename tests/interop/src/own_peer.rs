@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use cells::{Cell, Hash};
 use crypto::SigningKey;
@@ -25,6 +25,9 @@ const PACKAGES: [&str; 6] = [
 
 /// First of the users that the workers get when root runs the tests.
 const FIRST_UID: u32 = 64_520;
+
+/// How long a peer may take to sign after its start.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The passphrase of the key store.
 const PASSPHRASE: &str = "a passphrase of the tests";
@@ -116,6 +119,29 @@ impl OwnPeer {
             endpoint: endpoint.trim().to_owned(),
             genesis: hash,
         }
+    }
+
+    /// Waits until it signs. A peer that has started can be asked; for what takes its key it waits for `keyd` a little longer.
+    ///
+    /// # Panics
+    /// When it does not in time.
+    pub fn wait_until_it_signs(&self) {
+        let began = Instant::now();
+        while !self.signs() {
+            assert!(began.elapsed() < PATIENCE, "it does not sign");
+        }
+    }
+
+    /// Whether it can sign, as its status says.
+    fn signs(&self) -> bool {
+        let output = Command::new(programs().join("convexctl"))
+            .args(["status", "--json", "--run"])
+            .arg(self.directory.path().join("peer-1/run"))
+            .env_clear()
+            .output()
+            .expect("convexctl runs");
+        serde_json::from_slice::<serde_json::Value>(&output.stdout)
+            .is_ok_and(|status| status["consensus"]["signing"] == true)
     }
 
     /// Where it is reached.
