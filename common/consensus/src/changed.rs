@@ -3,13 +3,12 @@
 //! A belief of a thousand orders changes in a few places between two messages. Subtrees are compared by hash, so that those that are
 //! equal are neither read nor walked: with branches that are read from a store, only what differs is loaded.
 
-use std::collections::HashSet;
-
 use cells::{Cell, Index, Ref};
 use crypto::AccountKey;
 
 use crate::BeliefFault;
 use crate::belief::key_of;
+use crate::prefix::Hashes;
 
 /// Levels of a canonical index: one for each of 64 hex digits of a key, and the root.
 const MAX_LEVELS: usize = 65;
@@ -20,7 +19,7 @@ const MAX_LEVELS: usize = 65;
 pub(crate) fn changed(old: &Index, new: &Index) -> (Vec<Ref>, Result<(), BeliefFault>) {
     let mut search = Search {
         found: Vec::new(),
-        seen: HashSet::new(),
+        seen: Hashes::default(),
         last: None,
     };
     let (old, new) = (Cell::from(old.clone()), Cell::from(new.clone()));
@@ -35,7 +34,7 @@ pub(crate) fn changed(old: &Index, new: &Index) -> (Vec<Ref>, Result<(), BeliefF
 struct Search {
     found: Vec<Ref>,
     /// Branches that were walked.
-    seen: HashSet<cells::Hash>,
+    seen: Hashes,
     last: Option<Option<AccountKey>>,
 }
 

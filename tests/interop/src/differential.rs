@@ -141,15 +141,6 @@ pub fn shared_genesis() -> Option<PathBuf> {
     path.canonicalize().ok()
 }
 
-/// The oracle of this tree.
-#[must_use]
-pub fn own_oracle() -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("run-oracle")
-        .display()
-        .to_string()
-}
-
 /// Both sides, in the same state.
 struct Bench {
     command: String,

@@ -1,6 +1,7 @@
 //! The line server around the reference, as a child process (`README.md` has its protocol).
 
 use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -139,7 +140,38 @@ impl Process {
     }
 }
 
+/// The oracle of this tree.
+#[must_use]
+pub fn own_oracle() -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("run-oracle")
+        .display()
+        .to_string()
+}
+
+/// The oracle that tests use: what `CONVEXD_ORACLE` says, else that of this tree.
+#[must_use]
+pub fn chosen_oracle() -> String {
+    std::env::var("CONVEXD_ORACLE").unwrap_or_else(|_| own_oracle())
+}
+
 impl Oracle {
+    /// Starts the oracle that tests use. `None`, with a word about it, where the reference can't run.
+    ///
+    /// # Panics
+    /// When it can run but does not start.
+    #[must_use]
+    pub fn chosen() -> Option<Self> {
+        match Self::start(&chosen_oracle()) {
+            Ok(oracle) => Some(oracle),
+            Err(OracleError::Lacking) => {
+                println!("skipped: {}", OracleError::Lacking);
+                None
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+
     /// Starts the server: a program and its arguments, separated by spaces.
     ///
     /// # Errors

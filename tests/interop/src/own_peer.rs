@@ -48,7 +48,8 @@ pub const SEED_2: [u8; 32] = [
 pub const KEY_2: &str = "a63005bbf05fd09c6722682d06d09712f16b0ecb2d9ca103392c559bcffba366";
 
 /// Keys that the reference puts into a genesis for which it is told the peers only.
-const GOVERNANCE: &str = "12ef73ee900ed1fe78a188f59bf8cede467baa66f5b60368afaaa3b9521ab94d";
+pub(crate) const GOVERNANCE: &str =
+    "12ef73ee900ed1fe78a188f59bf8cede467baa66f5b60368afaaa3b9521ab94d";
 const FIRST_USER: &str = "89b5142678bfef7a2245af5ae5b9ab1e10c282b375fa297c5aaeccc48ac97cac";
 
 /// A key in hex.

@@ -10,12 +10,8 @@ use cells::{Cell, Decoder, Hash, Keyword, Signed, decode_message, decode_partial
 use serde_json::Value;
 use wire::{FrameLimits, FrameReader, MAX_MESSAGE, Message, Reply, Status, frame};
 
-use crate::differential;
-use crate::oracle::{Oracle, OracleError};
-use crate::own_peer::key;
-
-/// The governance key of the recorded genesis states.
-const GOVERNANCE: &str = "12ef73ee900ed1fe78a188f59bf8cede467baa66f5b60368afaaa3b9521ab94d";
+use crate::oracle::Oracle;
+use crate::own_peer::{GOVERNANCE, key};
 
 /// Frames of any length.
 pub const WIDE: FrameLimits = FrameLimits {
@@ -59,15 +55,7 @@ pub fn bytes(line: &Value) -> Vec<u8> {
 /// When it makes another.
 #[must_use]
 pub fn genesis(peers: &[[u8; 32]], expected: &str) -> Option<Cell> {
-    let command = std::env::var("CONVEXD_ORACLE").unwrap_or_else(|_| differential::own_oracle());
-    let mut oracle = match Oracle::start(&command) {
-        Ok(oracle) => oracle,
-        Err(OracleError::Lacking) => {
-            println!("skipped: {}", OracleError::Lacking);
-            return None;
-        }
-        Err(error) => panic!("{error}"),
-    };
+    let mut oracle = Oracle::chosen()?;
     let file = tempfile::NamedTempFile::new().expect("a file");
     let keys: Vec<String> = peers.iter().map(hex::encode).collect();
     let requests = [

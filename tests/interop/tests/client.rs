@@ -5,8 +5,7 @@ use cells::{Cell, Decoder, Signed, Vector, decode_message};
 use crypto::SigningKey;
 use cvm::reader::read;
 use cvm::state::{Kind, Mode, Transaction};
-use interop::differential;
-use interop::oracle::{Oracle, OracleError};
+use interop::oracle::Oracle;
 use interop::own_peer::{KEY_2, OwnPeer, SEED_1, default_genesis, public};
 use interop::subject;
 use serde_json::Value;
@@ -27,16 +26,7 @@ const THEIRS: usize = 1;
 impl Both {
     /// `None` where the reference can't run.
     fn start() -> Option<Self> {
-        let command =
-            std::env::var("CONVEXD_ORACLE").unwrap_or_else(|_| differential::own_oracle());
-        let mut oracle = match Oracle::start(&command) {
-            Ok(oracle) => oracle,
-            Err(OracleError::Lacking) => {
-                println!("skipped: {}", OracleError::Lacking);
-                return None;
-            }
-            Err(error) => panic!("{error}"),
-        };
+        let mut oracle = Oracle::chosen()?;
         let genesis = default_genesis(&[public(&SEED_1)]);
         let own = OwnPeer::start(&genesis, &SEED_1);
         let message = hex::encode(subject::sorted_message(&genesis).expect("in memory"));

@@ -1,7 +1,7 @@
 //! The comparison with the reference, as a test. Says so and does nothing where the reference can't run.
 
 use interop::differential::{self, DifferentialError, Options};
-use interop::oracle::OracleError;
+use interop::oracle::{OracleError, chosen_oracle};
 
 /// Cases of the short run, and of the one with `CONVEXD_LONG=1`.
 const SHORT: u64 = 400;
@@ -15,7 +15,7 @@ const STACK: usize = 64 << 20;
 fn random_programs_ops_and_blocks_end_as_in_the_reference() {
     let long = std::env::var_os("CONVEXD_LONG").is_some_and(|v| v == "1");
     let options = Options {
-        oracle: std::env::var("CONVEXD_ORACLE").unwrap_or_else(|_| differential::own_oracle()),
+        oracle: chosen_oracle(),
         cases: if long { LONG } else { SHORT },
         first: 0,
         seed: 1,

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use cells::{Blob, Cell, Map, Vector};
 use etch::{Key, Options, Reader, Writer, verify};
-use interop::oracle::{Oracle, OracleError};
+use interop::oracle::Oracle;
 use interop::rng::Rng;
-use interop::{differential, subject};
+use interop::subject;
 use serde_json::Value;
 
 /// A value of many cells: a map of maps, vectors, blobs of several chunks and long strings, all from `seed`.
@@ -80,14 +80,8 @@ impl Reference {
 
 #[test]
 fn a_store_goes_from_this_tree_to_the_reference_and_back_with_every_cell_in_it() {
-    let command = std::env::var("CONVEXD_ORACLE").unwrap_or_else(|_| differential::own_oracle());
-    let oracle = match Oracle::start(&command) {
-        Ok(oracle) => oracle,
-        Err(OracleError::Lacking) => {
-            println!("skipped: {}", OracleError::Lacking);
-            return;
-        }
-        Err(error) => panic!("{error}"),
+    let Some(oracle) = Oracle::chosen() else {
+        return;
     };
     let folder = tempfile::tempdir().expect("a folder");
     let mut reference = Reference {

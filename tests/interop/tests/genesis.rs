@@ -3,24 +3,18 @@
 
 use cvm::genesis::{Parameters, genesis};
 use interop::chain::{self, Chain};
-use interop::oracle::{Oracle, OracleError};
+use interop::oracle::Oracle;
 use interop::rng::Rng;
 use interop::transactions::Keys;
-use interop::{differential, known, subject};
+use interop::{known, subject};
 
 /// Chains of up to six blocks that are applied on both sides.
 const CHAINS: u64 = 40;
 
 #[test]
 fn the_reference_has_the_same_hash_of_our_genesis_and_applies_blocks_to_it_with_the_same_results() {
-    let command = std::env::var("CONVEXD_ORACLE").unwrap_or_else(|_| differential::own_oracle());
-    let mut oracle = match Oracle::start(&command) {
-        Ok(oracle) => oracle,
-        Err(OracleError::Lacking) => {
-            println!("skipped: {}", OracleError::Lacking);
-            return;
-        }
-        Err(error) => panic!("{error}"),
+    let Some(mut oracle) = Oracle::chosen() else {
+        return;
     };
     let (rules, lenient) = known::rules_for(oracle.version()).expect("a release that is known");
     oracle.set_up("limit 16000000 1999").expect("a limit");

@@ -4,25 +4,12 @@
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
-use interop::differential;
-use interop::oracle::{Oracle, OracleError};
+use interop::oracle::Oracle;
 use interop::rng::Rng;
 use keys::file::Owner;
 use keys::mnemonic::{Mnemonic, WordCount};
 use keys::{Cost, Integrity, KeyStore, MAX_STORE_BYTES, Passphrase, Seed};
 use serde_json::Value;
-
-fn reference() -> Option<Oracle> {
-    let command = std::env::var("CONVEXD_ORACLE").unwrap_or_else(|_| differential::own_oracle());
-    match Oracle::start(&command) {
-        Ok(oracle) => Some(oracle),
-        Err(OracleError::Lacking) => {
-            println!("skipped: {}", OracleError::Lacking);
-            None
-        }
-        Err(error) => panic!("{error}"),
-    }
-}
 
 fn ask(oracle: &mut Oracle, request: String) -> Value {
     let answer = oracle.ask(&[request]).expect("an answer").remove(0);
@@ -52,7 +39,7 @@ fn open(file: &Path, store: &str) -> KeyStore {
 
 #[test]
 fn a_key_store_goes_from_this_tree_to_the_reference_and_back_with_every_key_in_it() {
-    let Some(mut oracle) = reference() else {
+    let Some(mut oracle) = Oracle::chosen() else {
         return;
     };
     let folder = tempfile::tempdir().expect("a folder");
@@ -133,7 +120,7 @@ fn a_key_store_goes_from_this_tree_to_the_reference_and_back_with_every_key_in_i
 
 #[test]
 fn words_give_the_seeds_of_the_reference() {
-    let Some(mut oracle) = reference() else {
+    let Some(mut oracle) = Oracle::chosen() else {
         return;
     };
     let mut rng = Rng::of_case(77, 0);

@@ -102,12 +102,14 @@ pub fn write(directory: &Path, seed: u64, print: &mut dyn FnMut(&str)) -> io::Re
         };
         configs.into_iter().map(played).collect()
     };
+    let of_peers = Config {
+        peers: PEERS,
+        ..base.clone()
+    };
     let of_loss = |loss: u64| {
-        let peers = PEERS;
         let config = Config {
-            peers,
             loss,
-            ..base.clone()
+            ..of_peers.clone()
         };
         (loss as f64 / 10.0, config)
     };
@@ -117,11 +119,9 @@ pub fn write(directory: &Path, seed: u64, print: &mut dyn FnMut(&str)) -> io::Re
     let picture = chart(&title, lost, TIME, &Times::of(&losses).series());
     save("finality-loss.svg", picture)?;
     let of_steepness = |steepness: u32| {
-        let peers = PEERS;
         let config = Config {
-            peers,
             steepness,
-            ..base.clone()
+            ..of_peers.clone()
         };
         (f64::from(steepness) / 100.0, config)
     };

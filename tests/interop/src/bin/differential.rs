@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use interop::differential::{self, DifferentialError, Options};
-use interop::oracle::OracleError;
+use interop::oracle::{self, OracleError};
 
 /// Compares this tree with the running reference on random programs, ops and blocks.
 ///
@@ -46,7 +46,7 @@ enum Only {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let options = Options {
-        oracle: arguments.oracle.unwrap_or_else(differential::own_oracle),
+        oracle: arguments.oracle.unwrap_or_else(oracle::own_oracle),
         cases: arguments.cases,
         first: arguments.first,
         seed: arguments.seed,
